@@ -1,0 +1,155 @@
+#include "common/base/conf.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int conf_init(struct conf *c, const struct conf_item *items, unsigned n_items)
+{
+    *c = (struct conf){.items = items, .n_items = n_items};
+    c->values = mem_calloc(n_items, sizeof *c->values);
+    if (c->values == NULL)
+        return E_NOMEM;
+    for (unsigned i = 0; i < n_items; i++) {
+        c->values[i] = mem_strdup(items[i].preset);
+        if (c->values[i] == NULL) {
+            conf_release(c);
+            return E_NOMEM;
+        }
+    }
+    return 0;
+}
+
+void conf_release(struct conf *c)
+{
+    for (unsigned i = 0; c->values != NULL && i < c->n_items; i++)
+        mem_free(c->values[i]);
+    mem_free(c->values);
+    c->values = NULL;
+}
+
+static int find(const struct conf *c, const char *section, const char *name)
+{
+    for (unsigned i = 0; i < c->n_items; i++) {
+        if (strcmp(c->items[i].section, section) == 0 && strcmp(c->items[i].name, name) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+int conf_set(struct conf *c, const char *section, const char *name, const char *value,
+             struct err *err)
+{
+    int at = find(c, section, name);
+    int64_t number;
+    char *copy;
+
+    if (at < 0)
+        return err_set(err, E_NOTFOUND, "没有名为 %s.%s 的设置", section, name);
+    if (c->items[at].type == CONF_INT &&
+        (text_int(slice_str(value), &number) != 0 || number < c->items[at].min ||
+         number > c->items[at].max))
+        return err_set(err, E_INVALID, "设置 %s.%s 应为 %lld 到 %lld 的整数", section, name,
+                       c->items[at].min, c->items[at].max);
+    if (c->items[at].type == CONF_TEXT && strlen(value) > (size_t)c->items[at].max)
+        return err_set(err, E_INVALID, "设置 %s.%s 太长", section, name);
+    copy = mem_strdup(value);
+    if (copy == NULL)
+        return err_set(err, E_NOMEM, NULL);
+
+    mem_free(c->values[at]);
+    c->values[at] = copy;
+    return 0;
+}
+
+struct load {
+    struct conf *c;
+    struct err *err;
+    int ret;
+};
+
+static int on_value(void *user, const char *section, const char *name, const char *value)
+{
+    struct load *l = user;
+
+    l->ret = conf_set(l->c, section, name, value, l->err);
+    return l->ret == 0;
+}
+
+int conf_load(struct conf *c, const char *path, struct err *err)
+{
+    struct load l = {.c = c, .err = err};
+    int line = ini_parse(path, on_value, &l);
+
+    if (line == 0)
+        return 0;
+    if (line < 0)
+        return err_set(err, errno == ENOENT ? E_NOTFOUND : E_IO, "打不开设置文件 %s", path);
+    if (l.ret != 0)
+        return err_wrap(err, l.ret == E_NOMEM ? E_NOMEM : E_INVALID, "%s 第 %d 行", path, line);
+    return err_set(err, E_INVALID, "%s 第 %d 行不是“名称 = 值”", path, line);
+}
+
+static int write_all(const struct conf *c, FILE *f)
+{
+    const char *section = "";
+
+    for (unsigned i = 0; i < c->n_items; i++) {
+        if (strcmp(section, c->items[i].section) != 0) {
+            section = c->items[i].section;
+            if (fprintf(f, "%s[%s]\n", i == 0 ? "" : "\n", section) < 0)
+                return E_IO;
+        }
+        if (fprintf(f, "; %s\n%s = %s\n", c->items[i].help, c->items[i].name, c->values[i]) < 0)
+            return E_IO;
+    }
+    return fflush(f) == 0 && fsync(fileno(f)) == 0 ? 0 : E_IO;
+}
+
+int conf_save(const struct conf *c, const char *path, struct err *err)
+{
+    char tmp[4096];
+    FILE *f;
+    int fd, ret;
+
+    if ((size_t)snprintf(tmp, sizeof tmp, "%s.tmp", path) >= sizeof tmp)
+        return err_set(err, E_INVALID, "路径太长：%s", path);
+    fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, errno == ENOSPC ? E_FULL : E_IO, "写不了设置文件 %s", tmp);
+    f = fdopen(fd, "w");
+    if (f == NULL) {
+        (void)close(fd);
+        return err_set(err, E_NOMEM, NULL);
+    }
+    ret = write_all(c, f);
+    if (fclose(f) != 0 || ret != 0 || rename(tmp, path) != 0) {
+        ret = errno == ENOSPC ? E_FULL : E_IO;
+        (void)unlink(tmp);
+        return err_set(err, ret, "写不了设置文件 %s", path);
+    }
+    return 0;
+}
+
+const char *conf_text(const struct conf *c, const char *section, const char *name)
+{
+    int at = find(c, section, name);
+
+    assert(at >= 0);
+    return c->values[at];
+}
+
+long long conf_int(const struct conf *c, const char *section, const char *name)
+{
+    int64_t v = 0;
+
+    (void)text_int(slice_str(conf_text(c, section, name)), &v); /* checked when set */
+    return v;
+}

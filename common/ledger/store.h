@@ -1,0 +1,146 @@
+/* The store of a ledger in SQLite: log, projection, stream heads, settings of the file.
+ *
+ * Both sides use it; the city adds replicas and refusals (server/store), the county its pending
+ * changes (client/store), in the same file and the same transactions. Only store modules include
+ * sqlite3.h. One thread writes; readers open the file again, read-only. */
+#ifndef ZTC_LEDGER_STORE_H
+#define ZTC_LEDGER_STORE_H
+
+#include "common/base/err.h"
+#include "common/catalogue/lookup.h"
+#include "common/catalogue/row.h"
+#include "common/ledger/entry.h"
+
+struct store;
+struct sqlite3;
+
+/* Encrypts `pii` values at rest under the side's own key file; given from outside (crypto/seal.h).
+ * The nonce comes from NONCE_SEED, so that `rebuild` gives the identical file. */
+struct vault {
+    /* Append the sealed form of PLAIN to OUT. 0 or E_INTERNAL. */
+    int (*seal)(void *ctx, struct slice plain, struct slice nonce_seed, struct buf *out);
+    /* Append the opened form. 0 or E_CORRUPT. */
+    int (*open)(void *ctx, struct slice sealed, struct buf *out);
+    void *ctx;
+};
+
+struct store_options {
+    bool readonly;
+    bool track_seqs;           /* the city: keep per-field seqs */
+    bool create;               /* make the file when it does not exist */
+    const char *vfs;           /* SQLite VFS name; NULL: the default */
+    const char *const *schema; /* further schema steps of the side, NULL-terminated */
+    const struct vault *vault; /* borrowed; NULL: pii rests in the clear (tests) */
+};
+
+/* Open PATH, apply what is missing of the schema, prepare every statement. On failure *RET is NULL.
+ * E_NOTFOUND, E_IO, E_FULL, E_READONLY, E_CORRUPT, E_VERSION (a newer file). */
+int store_open(const char *path, const struct store_options *o, struct store **ret,
+               struct err *err);
+void store_close(struct store *s);
+
+struct sqlite3 *store_db(struct store *s);
+
+/* E_BUSY, E_FULL, E_READONLY, E_IO from here on mean: nothing was written, roll back, go on. */
+int store_begin(struct store *s, struct err *err); /* BEGIN IMMEDIATE; readers: a read snapshot */
+int store_commit(struct store *s, struct err *err);
+void store_rollback(struct store *s);
+
+/* A point inside the transaction to go back to (an act that is refused). */
+int store_savepoint(struct store *s, struct err *err);
+int store_savepoint_release(struct store *s, struct err *err);
+int store_savepoint_rollback(struct store *s, struct err *err);
+
+/* Small named values of the file. get: E_NOTFOUND when unset; the value lies in A. */
+int store_meta_get(struct store *s, const char *name, struct arena *a, struct slice *ret,
+                   struct err *err);
+int store_meta_put(struct store *s, const char *name, struct slice value, struct err *err);
+int64_t store_meta_int(struct store *s, const char *name, int64_t preset);
+int store_meta_put_int(struct store *s, const char *name, int64_t value, struct err *err);
+
+/* ---- streams ---- */
+
+struct stream_head {
+    uint32_t stream;
+    uint64_t seq;
+    uint8_t hash[HASH_SIZE];
+    struct id incarnation;
+};
+
+/* seq 0 and the chain's start hash must have been put once by stream_put; E_NOTFOUND otherwise. */
+int store_stream_get(struct store *s, uint32_t stream, struct stream_head *ret, struct err *err);
+int store_stream_put(struct store *s, const struct stream_head *h, struct err *err);
+int store_stream_each(struct store *s, int (*cb)(void *ctx, const struct stream_head *h),
+                      void *ctx, struct err *err);
+
+/* ---- log ---- */
+
+/* Append; e->seq must be the stream's last + 1 (the caller knows). pii in the sidecar is sealed. */
+int store_entry_append(struct store *s, const struct entry *e, const struct change *c,
+                       struct err *err);
+
+/* One entry into A; E_NOTFOUND. */
+int store_entry_get(struct store *s, uint32_t stream, uint64_t seq, struct arena *a,
+                    struct entry *ret, struct err *err);
+
+/* Entries from FROM upwards in order, until CB returns non-zero (returned) or there are no more.
+ * The entry's slices live until CB returns. */
+int store_entry_each(struct store *s, uint32_t stream, uint64_t from,
+                     int (*cb)(void *ctx, const struct entry *e), void *ctx, struct err *err);
+
+/* ---- projection ---- */
+
+/* The record, or *ret_row = NULL. Lies in A. */
+int store_row_get(struct store *s, struct arena *a, const struct kind *kind, const struct id *id,
+                  struct row **ret_row, struct err *err);
+
+/* Insert or replace. */
+int store_row_put(struct store *s, const struct row *row, struct err *err);
+int store_row_delete(struct store *s, const struct kind *kind, const struct id *id,
+                     struct err *err);
+
+/* Unvoided rows of KIND whose field TAG equals V, by id. Collected in A. */
+int store_row_find(struct store *s, struct arena *a, const struct kind *kind, uint32_t tag,
+                   const struct value *v, struct row ***ret_rows, size_t *ret_n, struct err *err);
+
+/* All rows of KIND by id; CB's row lives until CB returns. */
+int store_row_each(struct store *s, const struct kind *kind,
+                   int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err);
+
+/* What a list shows: equal to each of the filters, ordered by id, from after AFTER (NULL: start). */
+struct store_filter {
+    uint32_t tag;
+    struct value v;
+};
+int store_row_list(struct store *s, const struct kind *kind, const struct store_filter *filters,
+                   size_t n_filters, uint32_t stream, uint64_t limit,
+                   int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err);
+
+/* The record of any kind (or of KIND when not NULL) named by id, unique id prefix of at least 6 hex
+ * digits, or serial number. E_NOTFOUND, or E_INVALID when several fit. */
+int store_resolve(struct store *s, struct arena *a, const struct kind *kind, struct slice name,
+                  struct row **ret_row, struct err *err);
+
+/* The entries that touched a record, oldest first: CB as in store_entry_each. */
+int store_record_log(struct store *s, uint32_t stream, const struct id *id,
+                     int (*cb)(void *ctx, const struct entry *e), void *ctx, struct err *err);
+
+/* Empty the projection (log and the rest stay). */
+int store_projection_clear(struct store *s, struct err *err);
+
+/* A digest of the whole projection, order included, for comparing two files: every kind, row, value. */
+int store_projection_digest(struct store *s, const struct hasher *h, uint8_t ret[HASH_SIZE],
+                            struct err *err);
+
+/* Apply entry E (decoded C, V) of a stream to the projection: load, apply_entry, put. */
+int store_apply(struct store *s, struct arena *a, const struct change *c, const struct verdict *v,
+                uint64_t seq, struct row **ret_row, struct err *err);
+
+/* A lookup on the store; rows lie in A. The struct must outlive the lookup. */
+struct store_lookup {
+    struct store *store;
+    struct arena *arena;
+};
+struct lookup store_lookup(struct store_lookup *l);
+
+#endif
