@@ -2,6 +2,7 @@
 #ifndef ZTC_CRYPTO_SEAL_H
 #define ZTC_CRYPTO_SEAL_H
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/id.h"
 
