@@ -21,6 +21,16 @@ if(ZTC_COVERAGE)
     target_link_options(ztc_flags INTERFACE --coverage)
 endif()
 
+# Tests may convert loosely. Linked after ztc_flags, because the last word on a warning counts.
+add_library(ztc_test_flags INTERFACE)
+target_compile_options(ztc_test_flags INTERFACE
+    -Wno-conversion -Wno-sign-conversion -Wno-missing-prototypes)
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_C_COMPILER_LAUNCHER)
+    set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
 # A library of ours: `ztc_library(name FILES... LINK targets... )`.
 function(ztc_library name)
     cmake_parse_arguments(ARG "" "" "FILES;LINK;PRIVATE_LINK" ${ARGN})
