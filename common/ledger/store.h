@@ -24,12 +24,18 @@ struct vault {
     void *ctx;
 };
 
+/* A schema step, applied once, in one transaction. */
+struct store_step {
+    const char *name; /* permanent */
+    const char *sql;
+};
+
 struct store_options {
     bool readonly;
     bool track_seqs;           /* the city: keep per-field seqs */
     bool create;               /* make the file when it does not exist */
     const char *vfs;           /* SQLite VFS name; NULL: the default */
-    const char *const *schema; /* further schema steps of the side, NULL-terminated */
+    const struct store_step *steps; /* of the side, after the common ones; ends with a NULL name */
     const struct vault *vault; /* borrowed; NULL: pii rests in the clear (tests) */
 };
 
@@ -107,7 +113,8 @@ int store_row_find(struct store *s, struct arena *a, const struct kind *kind, ui
 int store_row_each(struct store *s, const struct kind *kind,
                    int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err);
 
-/* What a list shows: equal to each of the filters, ordered by id, from after AFTER (NULL: start). */
+/* What a list shows: equal to each of the filters, of STREAM (0: any), ordered by id, at most LIMIT
+ * (0: all). CB's row lives until CB returns. */
 struct store_filter {
     uint32_t tag;
     struct value v;
