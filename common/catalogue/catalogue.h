@@ -79,14 +79,15 @@ struct field {
     enum vanish vanish;
     const struct code_table *codes; /* FT_ENUM, FT_SET */
     const struct kind *target;      /* FT_REF, FT_REFS, FT_LIST */
-    int64_t min, max;               /* numbers: bounds; text: code points. Inclusive */
+    int64_t min, max;               /* numbers: bounds; text: code points; sets: elements. Inclusive */
     const char *const *choices;     /* text with a closed list (男|女), NULL-terminated; or NULL */
     enum unique unique;
     bool immutable;                 /* after creation */
     bool masked;                    /* views show the mask only */
+    bool restricted;                /* shown to 学联委 and leaders only */
     bool indexed;                   /* the projection has an index on it */
     bool stored;                    /* false: a view (list:), or an alias of the serial number */
-    const char *required_when;      /* name of a condition of check.c, or NULL */
+    const char *required_when;      /* "field=a|b", "field!=a" ("field!=": is filled), or NULL */
     const char *preset;             /* value given at creation when none is, as text; or NULL */
     const char *clause;             /* R-nn of the rule, or "" */
     const char *help;               /* the source's rule in words, for people */
@@ -132,6 +133,7 @@ extern const struct kind *const catalogue_kinds[];
 extern const unsigned catalogue_n_kinds;
 extern const struct code_table *const catalogue_codes[];
 extern const unsigned catalogue_n_codes;
+extern const struct code_table *const catalogue_roles; /* account_role */
 
 /* NULL when there is none. Kinds are found by tag, by name or by Chinese label. */
 const struct kind *catalogue_kind(uint32_t tag);
