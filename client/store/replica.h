@@ -1,0 +1,143 @@
+/* A county computer's replica: the streams as the city has them, its own changes that have no place yet,
+ * and what the city refused.
+ *
+ * The tables show the overlay: the stream up to the cursor with the own pending changes laid over it.
+ * A record that has pending changes keeps its row without them in `base_row`, so that an entry can be
+ * applied beneath (rebase). A pending change leaves only by its echo or its refusal. Several processes
+ * may open one replica: every write is one short transaction, `own_n` is read inside it. */
+#ifndef ZTC_CLIENT_REPLICA_H
+#define ZTC_CLIENT_REPLICA_H
+
+#include "common/catalogue/check.h"
+#include "common/ledger/head.h"
+#include "common/ledger/store.h"
+
+struct replica;
+
+struct replica_keys {
+    const struct hasher *hasher; /* NULL at open: as the file says */
+    struct verifier log_key;     /* judges signed heads */
+    const struct vault *vault;
+    /* The site's own key, which the city does not have. NULL: this computer has not got it; then `site`
+     * values cannot be written here and show as 仅首台电脑可见. */
+    int (*site_seal)(void *ctx, struct slice plain, const uint8_t nonce[12], struct buf *out);
+    int (*site_open)(void *ctx, struct slice sealed, struct buf *out);
+    void *site_ctx;
+    struct random random;
+    const char *vfs;
+};
+
+struct replica_facts {
+    struct id id, ledger, clerk;
+    uint32_t site, k;
+    uint64_t own_n, acked_n; /* made, answered */
+    uint8_t own_chain[HASH_SIZE], acked_chain[HASH_SIZE];
+    uint64_t pending, refused, conflicts;
+    struct id incarnation;
+};
+
+/* Make the replica's file after enrolment (streams `shared` and SITE at 0). E_EXISTS. */
+int replica_create(const char *path, const struct replica_keys *keys, const struct replica_facts *f,
+                   struct err *err);
+int replica_open(const char *path, const struct replica_keys *keys, struct replica **ret,
+                 struct err *err);
+void replica_close(struct replica *r);
+struct store *replica_store(struct replica *r);
+const struct hasher *replica_hasher(const struct replica *r);
+int replica_facts(struct replica *r, struct replica_facts *ret, struct err *err);
+
+/* ---- writing ---- */
+
+/* One change of a draft act. Kind, record (zero: a new id is made and put here), op, state codes and
+ * fields with plain values; a FORM_SET field that can vanish is hashed, salted and sealed on the way. */
+struct draft {
+    const struct kind *kind;
+    struct id record;
+    enum change_op op;
+    struct slice to;           /* OP_TRANSITION: state code or the action's label */
+    struct field_change *fields; /* ascending by tag; form, v (and del) set */
+    size_t n_fields;
+    struct slice serial;       /* out: of a created record, in the arena */
+};
+
+/* Judge by the same rules as the city, number, encode and keep one act durably. SEEN is the cursor of the
+ * site's stream that the author looked at (UINT64_MAX: the present one); saw_n of fields is filled in from
+ * the pending changes shown. Nothing is written on failure: E_ROLE, E_INVALID, E_STATE, E_GUARD …, E_TOOBIG
+ * (more than an act holds). A county's import is one transaction of several acts: begin with
+ * replica_write_begin and end with replica_write_end (commit or not). */
+int replica_write(struct replica *r, struct arena *a, const struct id *account, struct draft *drafts,
+                  size_t n, uint64_t seen, msec_t now, struct err *err);
+int replica_write_begin(struct replica *r, struct err *err);
+int replica_write_end(struct replica *r, bool commit, struct err *err);
+
+/* The account by login in the site's stream; NULL login: the only active one. E_NOTFOUND, E_DENIED;
+ * with several and no login E_USAGE and the logins in the sentence. */
+int replica_actor(struct replica *r, const char *login, struct actor *ret, struct err *err);
+
+/* ---- synchronising ---- */
+
+/* Pending changes from FROM_N upwards, whole acts, at most MAX_COUNT and MAX_BYTES (but at least one
+ * act): CB per change in order. Not ones whose refusal was stored. */
+int replica_pending(struct replica *r, uint64_t from_n, uint32_t max_count, size_t max_bytes,
+                    int (*cb)(void *ctx, uint64_t n, struct slice bytes, struct slice side),
+                    void *ctx, struct err *err);
+
+/* One entry as it came; an echo has own n and no bytes. */
+struct arrived {
+    msec_t received_at;
+    struct slice verdict, bytes, side;
+    uint64_t echo_n; /* 0: bytes are there */
+};
+
+/* A batch of consecutive entries closed by a signed head at or above its last: verifies chain, sides and
+ * head, then logs, applies, drops what is answered and rebases, in one transaction. The head may be above
+ * the last entry (more follow): then the hash is checked when that seq is reached; it is kept as the
+ * receipt only when it equals. E_CORRUPT, E_AUTH: nothing was taken. */
+int replica_apply(struct replica *r, uint32_t stream, uint64_t first_seq,
+                  const struct arrived *entries, size_t n, struct slice head,
+                  struct slice signature, struct err *err);
+
+/* Keep a refusal (once) and take its changes out of the overlay. *ret_until_n is the last n made before
+ * now, for RefusedAck. */
+int replica_refused(struct replica *r, uint64_t first_n, uint64_t last_n, uint64_t at_n,
+                    struct slice code, struct slice text, uint64_t *ret_until_n,
+                    struct err *err);
+
+/* The newest signed head of `city` (hash only): a witness against a rewritten log. */
+int replica_witness(struct replica *r, struct slice head, struct slice signature,
+                    struct err *err);
+
+/* ---- showing ---- */
+
+struct refused_row {
+    uint64_t first_n, last_n, at_n;
+    struct slice code, text, bytes; /* of the change at_n */
+    msec_t at;
+};
+int replica_refused_each(struct replica *r, int (*cb)(void *ctx, const struct refused_row *row),
+                         void *ctx, struct err *err);
+
+/* Open conflicts with both values. Slices live until CB returns. */
+struct conflict_row {
+    struct row *conflict; /* the record of kind conflict */
+    struct row *target;   /* NULL when it is gone */
+    const struct field *field; /* NULL: the whole record */
+    struct value stands, later;
+    struct id stands_by, later_by; /* accounts */
+    msec_t stands_at, later_at;
+};
+int replica_conflicts(struct replica *r, int (*cb)(void *ctx, const struct conflict_row *row),
+                      void *ctx, struct err *err);
+
+/* The plain text value of a V_SEALED `site` value, in A. E_DENIED without the site's key. */
+int replica_open_value(struct replica *r, struct arena *a, const struct value *sealed,
+                       struct value *ret, struct err *err);
+
+/* ---- upkeep ---- */
+
+/* Chains, sides and kept heads of both streams, and the own chain. E_CORRUPT names the first bad entry. */
+int replica_verify(struct replica *r, struct err *err);
+/* Tables anew from log and pending changes. */
+int replica_rebuild(struct replica *r, struct err *err);
+
+#endif

@@ -1,0 +1,135 @@
+/* The city's ledger: merges acts into streams, answers each change once, keeps replicas and tokens.
+ *
+ * One thread writes: work arrives in groups, between city_begin and city_commit; what one commit made
+ * durable is answered after it, never before. Readers open the file by themselves (store.h). */
+#ifndef ZTC_SERVER_CITY_H
+#define ZTC_SERVER_CITY_H
+
+#include "common/ledger/head.h"
+#include "common/ledger/store.h"
+#include "server/core/judge.h"
+
+struct city;
+
+struct city_options {
+    const struct hasher *hasher; /* of the ledger; NULL: as the file says */
+    struct random random;
+    struct signer signer;        /* the log key */
+    const struct vault *vault;
+    const char *vfs;             /* for simulations; NULL */
+    msec_t now;                  /* at opening */
+};
+
+/* Make a new store at PATH: ledger id, incarnation, the streams shared, city and 431000 … of the 12
+ * sites, and the seeds of domain.md §5.1 by `system`. E_EXISTS. */
+int city_create(const char *path, const struct city_options *o, const char *term_name,
+                struct err *err);
+int city_open(const char *path, const struct city_options *o, struct city **ret, struct err *err);
+void city_close(struct city *c);
+
+struct store *city_store(struct city *c);
+const struct hasher *city_hasher(const struct city *c);
+struct id city_ledger(const struct city *c);
+struct id city_incarnation(const struct city *c);
+
+/* The present signed head of a stream: bytes and signature, borrowed until the next commit. E_NOTFOUND. */
+int city_head(struct city *c, uint32_t stream, struct slice *ret_head, struct slice *ret_signature,
+              uint64_t *ret_seq);
+
+/* ---- groups ---- */
+
+int city_begin(struct city *c, msec_t now, struct err *err);
+
+/* Durable after 0; heads signed. On failure everything of the group is as if it never was. */
+int city_commit(struct city *c, struct err *err);
+void city_rollback(struct city *c);
+
+/* Streams advanced by the last commit. */
+const uint32_t *city_advanced(const struct city *c, size_t *ret_n);
+
+/* ---- replicas ---- */
+
+enum replica_state { REPLICA_ACTIVE, REPLICA_RETIRED, REPLICA_LOST };
+
+struct replica_row {
+    uint32_t no; /* the city's small number for it */
+    struct id id;
+    uint32_t site;
+    uint32_t k; /* the site's k-th */
+    enum replica_state state;
+    char serial[48];                /* of its certificate */
+    uint8_t fingerprint[HASH_SIZE]; /* of its certificate */
+    uint64_t accepted_n;            /* answered so far */
+    uint8_t own_chain[HASH_SIZE];   /* at accepted_n */
+    msec_t enrolled_at, seen_at;
+    int64_t skew_ms;   /* its clock minus the city's, at the last Hello */
+    uint64_t said_n, said_waiting; /* its last statement */
+    char software[65];
+};
+
+int city_replica_get(struct city *c, const struct id *id, struct replica_row *ret,
+                     struct err *err); /* E_NOTFOUND */
+int city_replica_each(struct city *c, int (*cb)(void *ctx, const struct replica_row *r), void *ctx,
+                      struct err *err);
+int city_replica_set_state(struct city *c, const struct id *id, enum replica_state state,
+                           struct err *err);
+/* What a Hello or Ping said. */
+int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t skew_ms,
+                       uint64_t said_n, uint64_t said_waiting, struct slice software,
+                       struct err *err);
+/* Chain of its own changes at N (0 … accepted_n). E_NOTFOUND. */
+int city_replica_chain(struct city *c, const struct id *id, uint64_t n, uint8_t ret[HASH_SIZE],
+                       struct err *err);
+
+/* ---- pushes ---- */
+
+/* One act of a replica: decoded, sides verified, hashed, before it comes here. n of its changes are
+ * consecutive and the first is accepted_n + 1 (E_PROTOCOL otherwise). Either its entries or a refusal
+ * row is written. The returned errors are the store's: roll the group back. */
+int city_push_act(struct city *c, const struct id *replica, const struct act *act,
+                  bool *ret_refused, struct err *err);
+
+struct refusal {
+    uint64_t first_n, last_n, at_n;
+    struct slice code, text;
+    bool quarantined;
+};
+/* Refusals not acknowledged yet, by n. */
+int city_refusals(struct city *c, const struct id *replica,
+                  int (*cb)(void *ctx, const struct refusal *r), void *ctx, struct err *err);
+int city_refused_ack(struct city *c, const struct id *replica, uint64_t first_n, uint64_t until_n,
+                     struct err *err);
+
+/* ---- acts of city users ---- */
+
+/* Judge and write an act made at the city. E_* of the refusal, with its sentence; then nothing was
+ * written. IDS of created records are in the changes. */
+int city_act(struct city *c, const struct act *act, struct err *err);
+
+/* The account by login in the `city` stream (or by id), as an actor. E_NOTFOUND, E_DENIED (inactive). */
+int city_actor(struct city *c, const char *login, struct actor *ret, struct err *err);
+
+/* ---- enrolment ---- */
+
+/* Remember a token's secret by its hash; it works once, until EXPIRES_AT. */
+int city_token_add(struct city *c, uint32_t site, const uint8_t secret_hash[HASH_SIZE],
+                   msec_t expires_at, struct err *err);
+
+/* Use the token and register the replica: its k, and on the site's first enrolment the account `clerk`
+ * (county_clerk, county_lead, studio_user) in its stream. ISSUE is called with the site once the token is
+ * good; what it gives is recorded. E_TOKEN: unknown, used, expired or another site. */
+int city_enrol(struct city *c, const uint8_t secret_hash[HASH_SIZE], const struct id *replica,
+               int (*issue)(void *ctx, uint32_t site, char ret_serial[48],
+                            uint8_t ret_fingerprint[HASH_SIZE]),
+               void *ctx, uint32_t *ret_site, uint32_t *ret_k, struct id *ret_clerk,
+               struct err *err);
+
+/* ---- upkeep ---- */
+
+/* Walk every stream: chain, heads, sides. 0, or E_CORRUPT naming stream and seq of the first bad entry. */
+int city_verify(struct city *c, struct err *err);
+
+/* Make the projection anew from the log alone. */
+int city_rebuild(struct city *c, struct err *err);
+
+#endif
