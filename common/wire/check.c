@@ -1,0 +1,274 @@
+#include "common/wire/check.h"
+
+#include "common/base/err.h"
+#include "common/base/text.h"
+#include "common/wire/frame.h"
+
+static bool sized(ProtobufCBinaryData d, size_t size)
+{
+    return d.len == size;
+}
+
+static bool within(ProtobufCBinaryData d, size_t min, size_t max)
+{
+    return d.len >= min && d.len <= max;
+}
+
+static bool text(ProtobufCBinaryData d, size_t min, size_t max)
+{
+    return within(d, min, max) && text_valid(wire_slice(d));
+}
+
+static bool zeros(ProtobufCBinaryData d)
+{
+    uint8_t any = 0;
+
+    for (size_t i = 0; i < d.len; i++)
+        any |= d.data[i];
+    return any == 0;
+}
+
+static bool identity(ProtobufCBinaryData d)
+{
+    return sized(d, WIRE_ID_SIZE) && !zeros(d);
+}
+
+static bool signed_head(const Ztc__SignedHead *h)
+{
+    return within(h->head, 1, WIRE_SIGNED_MAX) && within(h->signature, 1, WIRE_SIGNED_MAX);
+}
+
+bool wire_code_valid(struct slice s)
+{
+    if (s.len < 4 || s.len > WIRE_CODE_MAX || !slice_eq((struct slice){s.p, 3}, slice_str("ZT-")))
+        return false;
+    for (size_t i = 3; i < s.len; i++) {
+        uint8_t c = s.p[i];
+
+        if (!(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') && c != '-')
+            return false;
+    }
+    return true;
+}
+
+static bool host_char(uint8_t c, bool v6)
+{
+    bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+    return alnum || c == '.' || (v6 ? c == ':' : c == '-' || c == '_');
+}
+
+static bool host_valid(struct slice s)
+{
+    bool v6 = s.len > 2 && s.p[0] == '[' && s.p[s.len - 1] == ']';
+    size_t from = v6 ? 1 : 0;
+    size_t to = v6 ? s.len - 1 : s.len;
+
+    for (size_t i = from; i < to; i++) {
+        if (!host_char(s.p[i], v6))
+            return false;
+    }
+    return to > from;
+}
+
+bool wire_address_valid(struct slice s)
+{
+    int64_t port;
+    size_t colon = s.len;
+
+    if (s.len > WIRE_ADDRESS_MAX)
+        return false;
+    while (colon > 0 && s.p[colon - 1] != ':')
+        colon--;
+    if (colon == 0 || colon == s.len || s.p[colon] == '0' || s.p[colon] == '-')
+        return false;
+    if (text_int((struct slice){s.p + colon, s.len - colon}, &port) != 0 || port > 65535)
+        return false;
+    return host_valid((struct slice){s.p, colon - 1});
+}
+
+static bool addresses(size_t n, const ProtobufCBinaryData *list)
+{
+    if (n < 1 || n > WIRE_ADDRESSES_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!wire_address_valid(wire_slice(list[i])))
+            return false;
+    }
+    return true;
+}
+
+static bool site_code(uint32_t site)
+{
+    return site >= 100000 && site <= 999999;
+}
+
+/* seq 0 has been reached under no head. */
+static bool cursor(const Ztc__Cursor *c)
+{
+    return c->stream != 0 && sized(c->hash, WIRE_HASH_SIZE) &&
+           sized(c->incarnation, WIRE_ID_SIZE) && (c->seq != 0 || zeros(c->incarnation));
+}
+
+static bool cursors(const Ztc__Hello *m)
+{
+    if (m->n_cursors > WIRE_CURSORS_MAX)
+        return false;
+    for (size_t i = 0; i < m->n_cursors; i++) {
+        if (!cursor(m->cursors[i]))
+            return false;
+        for (size_t k = 0; k < i; k++) {
+            if (m->cursors[k]->stream == m->cursors[i]->stream)
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool hello(const Ztc__Hello *m)
+{
+    bool acked =
+        m->has_acked_n == m->has_acked_chain &&
+        (!m->has_acked_n || (m->acked_n <= m->own_n && sized(m->acked_chain, WIRE_HASH_SIZE)));
+
+    return acked && m->protocol_min >= 1 && m->protocol_min <= m->protocol_max &&
+           text(m->software, 1, WIRE_SOFTWARE_MAX) && identity(m->replica) && cursors(m) &&
+           sized(m->own_chain, WIRE_HASH_SIZE) && m->waiting <= m->own_n && m->own_n < UINT64_MAX &&
+           (m->city_head == NULL || signed_head(m->city_head));
+}
+
+static bool welcome(const Ztc__Welcome *m)
+{
+    if (m->n_heads > WIRE_HEADS_MAX)
+        return false;
+    for (size_t i = 0; i < m->n_heads; i++) {
+        if (!signed_head(m->heads[i]))
+            return false;
+    }
+    return m->protocol >= 1 && identity(m->incarnation) &&
+           sized(m->accepted_chain, WIRE_HASH_SIZE) && m->frame_max >= FRAME_MAX_STRANGER &&
+           m->ping_every > 0 && m->dead_after > m->ping_every &&
+           m->identity >= ZTC__WELCOME__IDENTITY__SAME &&
+           m->identity <= ZTC__WELCOME__IDENTITY__AHEAD;
+}
+
+/* COUNT items from FIRST on, in a body of SIZE bytes. */
+static bool batch(uint64_t first, uint32_t count, uint32_t size, ProtobufCBinaryData body)
+{
+    return first >= 1 && count >= 1 && count <= WIRE_BATCH_MAX && first <= UINT64_MAX - count &&
+           size >= 1 && size <= WIRE_BODY_MAX && body.len >= 1;
+}
+
+static bool push(const Ztc__Push *m)
+{
+    return batch(m->first_n, m->count, m->size, m->body);
+}
+
+static bool entries(const Ztc__Entries *m)
+{
+    return m->stream != 0 && batch(m->first_seq, m->count, m->size, m->body) &&
+           signed_head(m->head);
+}
+
+static bool refused(const Ztc__Refused *m)
+{
+    return m->first_n >= 1 && m->first_n <= m->at_n && m->at_n <= m->last_n &&
+           wire_code_valid(wire_slice(m->code)) && text(m->text, 0, WIRE_TEXT_MAX);
+}
+
+static bool refused_ack(const Ztc__RefusedAck *m)
+{
+    return m->first_n >= 1 && m->first_n <= m->until_n;
+}
+
+static bool ping(const Ztc__Ping *m)
+{
+    (void)m; /* any numbers will do */
+    return true;
+}
+
+static bool bye(const Ztc__Bye *m)
+{
+    return wire_code_valid(wire_slice(m->code)) &&
+           (!m->has_text || text(m->text, 0, WIRE_TEXT_MAX));
+}
+
+static bool enrol(const Ztc__Enrol *m)
+{
+    return sized(m->secret, WIRE_SECRET_SIZE) && within(m->csr, 1, WIRE_DER_MAX) &&
+           identity(m->replica) && text(m->software, 1, WIRE_SOFTWARE_MAX);
+}
+
+static bool enrolled(const Ztc__Enrolled *m)
+{
+    if (m->n_chain < 1 || m->n_chain > WIRE_CHAIN_MAX)
+        return false;
+    for (size_t i = 0; i < m->n_chain; i++) {
+        if (!within(m->chain[i], 1, WIRE_DER_MAX))
+            return false;
+    }
+    return within(m->certificate, 1, WIRE_DER_MAX) && within(m->log_key, 1, WIRE_DER_MAX) &&
+           identity(m->ledger) && (m->hash == 1 || m->hash == 2) && site_code(m->site) &&
+           m->k >= 1 && addresses(m->n_addresses, m->addresses) && identity(m->account) &&
+           (!m->has_log_key_signature || within(m->log_key_signature, 1, WIRE_SIGNED_MAX));
+}
+
+int check_frame(const Ztc__Frame *f)
+{
+    bool ok = false;
+
+    switch ((int)f->kind_case) {
+#define X(upper, member, type)                                                                     \
+    case ZTC__FRAME__KIND_##upper:                                                                 \
+        ok = f->member != NULL && member(f->member);                                               \
+        break;
+        FRAME_KINDS(X)
+#undef X
+    default:
+        break;
+    }
+    return ok ? 0 : E_MALFORMED;
+}
+
+int check_push_body(const Ztc__PushBody *b, uint32_t count)
+{
+    if (b->n_changes != count)
+        return E_MALFORMED;
+    for (size_t i = 0; i < b->n_changes; i++) {
+        const Ztc__Change *c = b->changes[i];
+
+        if (!within(c->bytes, 1, WIRE_CHANGE_MAX) || (c->has_side && c->side.len > WIRE_CHANGE_MAX))
+            return E_MALFORMED;
+    }
+    return 0;
+}
+
+/* Either the author's bytes, or the number under which the reader has them. */
+static bool entry(const Ztc__Entry *e)
+{
+    if (!within(e->verdict, 1, WIRE_CHANGE_MAX))
+        return false;
+    if (e->has_echo_n)
+        return e->echo_n >= 1 && !e->has_bytes && !e->has_side;
+    return e->has_bytes && within(e->bytes, 1, WIRE_CHANGE_MAX) &&
+           (!e->has_side || e->side.len <= WIRE_CHANGE_MAX);
+}
+
+int check_entries_body(const Ztc__EntriesBody *b, uint32_t count)
+{
+    if (b->n_entries != count)
+        return E_MALFORMED;
+    for (size_t i = 0; i < b->n_entries; i++) {
+        if (!entry(b->entries[i]))
+            return E_MALFORMED;
+    }
+    return 0;
+}
+
+int check_token(const Ztc__Token *t)
+{
+    bool ok = site_code(t->site) && sized(t->secret, WIRE_SECRET_SIZE) && t->expires_at > 0 &&
+              addresses(t->n_addresses, t->addresses) && sized(t->ca_fingerprint, WIRE_HASH_SIZE);
+
+    return ok ? 0 : E_MALFORMED;
+}
