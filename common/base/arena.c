@@ -48,9 +48,11 @@ void *arena_alloc(struct arena *a, size_t size)
     struct arena_block *b = a->head;
     void *p;
 
-    if (size > a->max || a->used > a->max - size)
+    if (size > SIZE_MAX / 2)
         return NULL;
     size = (size + align - 1) & ~(align - 1);
+    if (size > a->max || a->used > a->max - size)
+        return NULL;
     if (b == NULL || b->size - b->fill < size) {
         b = add_block(a, size);
         if (b == NULL)
@@ -82,7 +84,7 @@ void *arena_dup(struct arena *a, const void *p, size_t size)
 
 char *arena_strndup(struct arena *a, const void *p, size_t len)
 {
-    char *copy = arena_alloc(a, len + 1);
+    char *copy = len == SIZE_MAX ? NULL : arena_alloc(a, len + 1);
 
     if (copy == NULL)
         return NULL;

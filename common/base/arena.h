@@ -9,7 +9,7 @@ struct arena_block;
 struct arena {
     struct arena_block *head; /* newest block, others linked behind it */
     size_t used;              /* bytes handed out and lost to alignment since the last clear */
-    size_t max;               /* refuse beyond this many bytes */
+    size_t max;               /* used never exceeds it */
 };
 
 /* An empty arena that gives at most MAX bytes. Allocates nothing yet. */

@@ -45,6 +45,7 @@ void buf_clear(struct buf *b)
     b->ret = 0;
 }
 
+/* Room for MORE bytes and, beyond the maximum if need be, for a NUL behind them. */
 static bool reserve(struct buf *b, size_t more)
 {
     size_t want = b->cap == 0 ? 64 : b->cap;
@@ -52,13 +53,13 @@ static bool reserve(struct buf *b, size_t more)
 
     if (b->ret != 0)
         return false;
-    if (more > b->max || b->len > b->max - more) {
+    if (more > b->max || b->len > b->max - more || b->len + more > SIZE_MAX / 2) {
         b->ret = E_TOOBIG;
         return false;
     }
-    if (b->cap - b->len >= more)
+    if (b->cap > b->len + more)
         return true;
-    while (want - b->len < more)
+    while (want <= b->len + more)
         want *= 2;
     p = mem_realloc(b->p, want);
     if (p == NULL) {
@@ -144,7 +145,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     len = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
-    if (len <= 0 || !reserve(b, (size_t)len + 1))
+    if (len <= 0 || !reserve(b, (size_t)len))
         return;
     va_start(ap, fmt);
     (void)vsnprintf((char *)b->p + b->len, (size_t)len + 1, fmt, ap);
@@ -169,7 +170,7 @@ struct slice buf_slice(const struct buf *b)
 
 const char *buf_cstr(struct buf *b)
 {
-    if (!reserve(b, 1))
+    if (!reserve(b, 0))
         return "";
     b->p[b->len] = '\0';
     return (const char *)b->p;

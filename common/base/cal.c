@@ -6,6 +6,7 @@
 
 #define LOCAL_OFFSET_MS (8 * 3600 * 1000)
 #define DAY_MS          (24 * 3600 * 1000)
+#define LAST_MS         (376200LL * DAY_MS - LOCAL_OFFSET_MS - 1) /* the end of the year 2999 */
 
 static bool leap(int y)
 {
@@ -39,9 +40,9 @@ day_t cal_day(struct cal_date d)
 
 struct cal_date cal_date(day_t day)
 {
-    int z = day + 719468;
-    int era = (z >= 0 ? z : z - 146096) / 146097;
-    int doe = z - era * 146097;
+    int64_t z = (int64_t)day + 719468;
+    int era = (int)((z >= 0 ? z : z - 146096) / 146097);
+    int doe = (int)(z - (int64_t)era * 146097);
     int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     int mp = (5 * doy + 2) / 153;
@@ -52,9 +53,15 @@ struct cal_date cal_date(day_t day)
                              .day = doy - (153 * mp + 2) / 5 + 1};
 }
 
+/* Milliseconds of local time. An instant may come from a peer: past the last day it counts as that. */
+static msec_t local(msec_t at)
+{
+    return (at < LAST_MS ? at : LAST_MS) + LOCAL_OFFSET_MS;
+}
+
 day_t cal_day_of(msec_t at)
 {
-    return (day_t)((at + LOCAL_OFFSET_MS) / DAY_MS);
+    return (day_t)(local(at) / DAY_MS);
 }
 
 void cal_format_date(day_t day, char text[CAL_DATE_SIZE])
@@ -68,7 +75,7 @@ void cal_format_date(day_t day, char text[CAL_DATE_SIZE])
 void cal_format_datetime(msec_t at, char text[CAL_DATETIME_SIZE])
 {
     struct cal_date d = cal_date(cal_day_of(at));
-    unsigned s = (unsigned)((at + LOCAL_OFFSET_MS) % DAY_MS / 1000);
+    unsigned s = (unsigned)(local(at) % DAY_MS / 1000);
 
     (void)snprintf(text, CAL_DATETIME_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u+08:00",
                    (unsigned)d.year % 10000u, (unsigned)d.month % 100u, (unsigned)d.day % 100u,

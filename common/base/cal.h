@@ -21,7 +21,7 @@ day_t cal_day(struct cal_date d);
 struct cal_date cal_date(day_t day);
 bool cal_valid(struct cal_date d);
 
-/* The local day and text of an instant. */
+/* The local day and text of an instant; later than 2999 counts as the last moment of 2999. */
 day_t cal_day_of(msec_t at);
 void cal_format_date(day_t day, char text[CAL_DATE_SIZE]);
 void cal_format_datetime(msec_t at, char text[CAL_DATETIME_SIZE]);

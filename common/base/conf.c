@@ -6,10 +6,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ini.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A file of settings is small and flat, and what is written must come back the same. The ini readers
+ * at hand cut lines at 200 bytes without a word, end a value at " ;" and join indented lines. */
+#define LINE_MAX_BYTES 4096
 
 int conf_init(struct conf *c, const struct conf_item *items, unsigned n_items)
 {
@@ -44,6 +47,18 @@ static int find(const struct conf *c, const char *section, const char *name)
     return -1;
 }
 
+/* One line of the file can carry it. */
+static bool fits_a_line(const char *value)
+{
+    struct slice s = slice_str(value);
+
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.p[i] < 0x20 || s.p[i] == 0x7f)
+            return false;
+    }
+    return s.len < LINE_MAX_BYTES / 2 && text_valid(s) && text_trim(s).len == s.len;
+}
+
 int conf_set(struct conf *c, const char *section, const char *name, const char *value,
              struct err *err)
 {
@@ -53,13 +68,14 @@ int conf_set(struct conf *c, const char *section, const char *name, const char *
 
     if (at < 0)
         return err_set(err, E_NOTFOUND, "没有名为 %s.%s 的设置", section, name);
-    if (c->items[at].type == CONF_INT &&
-        (text_int(slice_str(value), &number) != 0 || number < c->items[at].min ||
-         number > c->items[at].max))
+    if (c->items[at].type == CONF_INT && (text_int(slice_str(value), &number) != 0 ||
+                                          number < c->items[at].min || number > c->items[at].max))
         return err_set(err, E_INVALID, "设置 %s.%s 应为 %lld 到 %lld 的整数", section, name,
                        c->items[at].min, c->items[at].max);
     if (c->items[at].type == CONF_TEXT && strlen(value) > (size_t)c->items[at].max)
         return err_set(err, E_INVALID, "设置 %s.%s 太长", section, name);
+    if (!fits_a_line(value))
+        return err_set(err, E_INVALID, "设置 %s.%s 应为一行文字，首尾没有空白", section, name);
     copy = mem_strdup(value);
     if (copy == NULL)
         return err_set(err, E_NOMEM, NULL);
@@ -72,29 +88,73 @@ int conf_set(struct conf *c, const char *section, const char *name, const char *
 struct load {
     struct conf *c;
     struct err *err;
-    int ret;
+    char section[LINE_MAX_BYTES];
 };
 
-static int on_value(void *user, const char *section, const char *name, const char *value)
+/* Cut at the blanks of both ends, in place. */
+static char *trimmed(char *text)
 {
-    struct load *l = user;
+    struct slice s = text_trim(slice_str(text));
 
-    l->ret = conf_set(l->c, section, name, value, l->err);
-    return l->ret == 0;
+    text += (const char *)s.p - text;
+    text[s.len] = '\0';
+    return text;
+}
+
+/* An empty line, a remark (; or #), [section] or name = value. A value runs to the end of its line. */
+static int load_line(struct load *l, char *line)
+{
+    char *equals;
+    size_t len;
+
+    if (!text_valid(slice_str(line)))
+        return err_set(l->err, E_INVALID, "不是 UTF-8 文字");
+    line = trimmed(line);
+    len = strlen(line);
+    if (len == 0 || line[0] == ';' || line[0] == '#')
+        return 0;
+    if (line[0] == '[' && line[len - 1] == ']') {
+        line[len - 1] = '\0';
+        (void)snprintf(l->section, sizeof l->section, "%s", trimmed(line + 1));
+        return 0;
+    }
+    equals = strchr(line, '=');
+    if (equals == NULL)
+        return err_set(l->err, E_INVALID, "不是“名称 = 值”");
+    *equals = '\0';
+    return conf_set(l->c, l->section, trimmed(line), trimmed(equals + 1), l->err);
+}
+
+static int load_lines(struct load *l, FILE *f, const char *path)
+{
+    char line[LINE_MAX_BYTES];
+    unsigned n = 0;
+    int ret;
+
+    while (fgets(line, sizeof line, f) != NULL) {
+        n++;
+        if (strchr(line, '\n') == NULL && !feof(f))
+            ret = err_set(l->err, E_INVALID, "太长，或含有零字节");
+        else
+            ret = load_line(l, line);
+        if (ret != 0)
+            return err_wrap(l->err, ret == E_NOMEM ? E_NOMEM : E_INVALID, "%s 第 %u 行", path, n);
+    }
+    return ferror(f) ? err_set(l->err, E_IO, "读不了设置文件 %s", path) : 0;
 }
 
 int conf_load(struct conf *c, const char *path, struct err *err)
 {
     struct load l = {.c = c, .err = err};
-    int line = ini_parse(path, on_value, &l);
+    FILE *f = fopen(path, "re");
+    int ret;
 
-    if (line == 0)
-        return 0;
-    if (line < 0)
+    if (f == NULL)
         return err_set(err, errno == ENOENT ? E_NOTFOUND : E_IO, "打不开设置文件 %s", path);
-    if (l.ret != 0)
-        return err_wrap(err, l.ret == E_NOMEM ? E_NOMEM : E_INVALID, "%s 第 %d 行", path, line);
-    return err_set(err, E_INVALID, "%s 第 %d 行不是“名称 = 值”", path, line);
+
+    ret = load_lines(&l, f, path);
+    (void)fclose(f); /* only read */
+    return ret;
 }
 
 static int write_all(const struct conf *c, FILE *f)

@@ -39,7 +39,7 @@ int conf_save(const struct conf *c, const char *path, struct err *err);
 const char *conf_text(const struct conf *c, const char *section, const char *name);
 long long conf_int(const struct conf *c, const char *section, const char *name);
 
-/* 0, E_NOTFOUND (unknown name) or E_INVALID. */
+/* 0, E_NOTFOUND (unknown name) or E_INVALID (out of bounds; more than a line of text). */
 int conf_set(struct conf *c, const char *section, const char *name, const char *value,
              struct err *err);
 

@@ -81,6 +81,7 @@ int err_wrap(struct err *err, int ret, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(prefix, sizeof prefix, fmt, ap);
     va_end(ap);
+    cut_at_character(prefix, sizeof prefix);
     (void)snprintf(whole, sizeof whole, "%s：%s", prefix, err->text);
     err->ret = ret;
     memcpy(err->text, whole, sizeof err->text - 1); /* whole is longer than text */

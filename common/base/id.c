@@ -117,6 +117,7 @@ void id_format(const struct id *a, char text[ID_TEXT_SIZE])
 int id_parse(const char *text, size_t len, struct id *ret_id)
 {
     char hex[2 * ID_SIZE];
+    struct id id;
     size_t n = 0;
 
     if (len != 32 && len != 36)
@@ -129,7 +130,8 @@ int id_parse(const char *text, size_t len, struct id *ret_id)
         if (!hyphen)
             hex[n++] = text[i];
     }
-    if (n != sizeof hex)
+    if (n != sizeof hex || hex_decode(hex, n, id.b) != 0)
         return E_MALFORMED;
-    return hex_decode(hex, n, ret_id->b);
+    *ret_id = id;
+    return 0;
 }

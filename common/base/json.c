@@ -87,6 +87,8 @@ void json_text(struct json *j, struct slice s)
 {
     size_t from = 0;
 
+    if (s.p == NULL)
+        s = slice_str(""); /* the address of an empty slice may be missing, and is added to below */
     separate(j);
     buf_u8(j->out, '"');
     for (size_t i = 0; i < s.len; i++) {

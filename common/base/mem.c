@@ -1,6 +1,7 @@
 #include "common/base/mem.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ void *mem_alloc(size_t size)
 
 void *mem_calloc(size_t n, size_t size)
 {
-    if (fault_now())
+    if (fault_now() || (size != 0 && n > SIZE_MAX / size))
         return NULL;
     return calloc(n == 0 ? 1 : n, size == 0 ? 1 : size);
 }

@@ -104,6 +104,8 @@ struct slice text_trim(struct slice s)
     size_t at = 0;
     size_t from = 0;
 
+    if (s.len == 0)
+        return s; /* may have no address to add to */
     while (at < s.len && text_is_blank(text_next(s, &at)))
         from = at;
     s.p += from;
@@ -124,6 +126,7 @@ struct slice text_trim(struct slice s)
 int text_int(struct slice s, int64_t *ret_value)
 {
     bool minus = s.len > 0 && s.p[0] == '-';
+    uint64_t limit = (uint64_t)INT64_MAX + minus;
     uint64_t v = 0;
     size_t at = minus ? 1 : 0;
 
@@ -132,10 +135,10 @@ int text_int(struct slice s, int64_t *ret_value)
     for (; at < s.len; at++) {
         unsigned digit = (unsigned)s.p[at] - '0';
 
-        if (digit > 9 || v > ((uint64_t)INT64_MAX - digit) / 10)
+        if (digit > 9 || v > (limit - digit) / 10)
             return E_MALFORMED;
         v = v * 10 + digit;
     }
-    *ret_value = minus ? -(int64_t)v : (int64_t)v;
+    *ret_value = (int64_t)(minus ? 0 - v : v);
     return 0;
 }
