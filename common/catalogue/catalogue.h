@@ -115,6 +115,7 @@ struct kind {
     enum side direction;       /* COUNTY = up, CITY = down, BOTH; see `local` */
     bool local;                /* sync = none: stays where it is written */
     enum stream_rule stream;
+    uint32_t writers;          /* roles whose accounts create and edit records; 0: `system` only */
     const char *serial_prefix; /* NULL: no serial numbers */
     const char *priority;
     const char *published_from; /* "a|b", or NULL */

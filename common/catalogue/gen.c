@@ -179,6 +179,7 @@ struct g_kind {
     const char *name;
     enum side owner, direction;
     bool local;
+    uint32_t writers;
     enum stream_rule stream;
     int states;
     struct g_field *fields; /* own, then the header */
@@ -198,7 +199,7 @@ struct g_transition {
 };
 
 enum { K_TAG, K_NAME, K_LABEL, K_OWNER, K_SYNC, K_STREAM, K_SERIAL, K_PRIORITY, K_STATES,
-       K_PUBLISHED, K_DATE, K_HISTORIC, K_CLAUSE };
+       K_WRITERS, K_PUBLISHED, K_DATE, K_HISTORIC, K_CLAUSE };
 enum { C_TABLE, C_TABLE_LABEL, C_POS, C_CODE, C_LABEL, C_SIDE, C_OFFERED };
 enum { F_KIND, F_TAG, F_NAME, F_LABEL, F_TYPE, F_REQUIRED, F_OWNER, F_VANISH, F_MIN, F_MAX,
        F_CHOICES, F_UNIQUE, F_FLAGS, F_WHEN, F_PRESET, F_SOURCE, F_ALIASES, F_CLAUSE, F_HELP };
@@ -206,7 +207,7 @@ enum { T_KIND, T_FROM, T_TO, T_ACTION, T_ROLES, T_REQUIRED, T_GUARDS, T_SEALS, T
 
 static const char *const kind_columns[] = {
     "tag", "name", "label", "owner", "sync", "stream", "serial_prefix", "priority", "states",
-    "published_from", "business_date", "historic_states", "clause", NULL};
+    "writers", "published_from", "business_date", "historic_states", "clause", NULL};
 static const char *const enum_columns[] = {
     "enum", "enum_label", "pos", "code", "label", "side", "offered", NULL};
 static const char *const field_columns[] = {
@@ -757,6 +758,31 @@ static void need_guard(const struct line *l, const char *name)
     complain(l, "no guard '%s'", name);
 }
 
+/* The roles a cell names, joined by '/'. The actor `system` is no role of an account. */
+static uint32_t roles_of_cell(const struct line *l, unsigned column, bool *ret_system)
+{
+    int table = find_codes("account_role");
+    char *names[MAX_LIST];
+    unsigned n = pieces_of(l->cell[column], '/', names);
+    uint32_t roles = 0;
+
+    *ret_system = false;
+    if (n == 0) {
+        complain(l, "no role may do this");
+    }
+    for (unsigned i = 0; i < n; i++) {
+        int role = find_code(table, names[i]);
+        if (strcmp(names[i], "system") == 0) {
+            *ret_system = true;
+        } else if (role < 0) {
+            complain(l, "no role '%s'", names[i]);
+        } else {
+            roles |= 1u << role;
+        }
+    }
+    return roles;
+}
+
 /* No kind that only goes up is moved by the city, none that only comes down by a county, and nobody
  * must fill what the other side owns. A role of both sides may fill what the kind's owner owns. */
 static void check_role(const struct g_transition *t, const struct line *role)
@@ -781,25 +807,13 @@ static void check_role(const struct g_transition *t, const struct line *role)
 
 static void resolve_roles(struct g_transition *t)
 {
-    int table = find_codes("account_role");
-    char *names[MAX_LIST];
-    unsigned n = pieces_of(t->at->cell[T_ROLES], '/', names);
+    const struct g_codes *roles = &codes[find_codes("account_role")];
 
-    if (n == 0) {
-        complain(t->at, "nobody may make this transition");
-    }
-    for (unsigned i = 0; i < n; i++) {
-        if (strcmp(names[i], "system") == 0) {
-            t->by_system = true;
-            continue;
+    t->roles = roles_of_cell(t->at, T_ROLES, &t->by_system);
+    for (unsigned i = 0; i < roles->n; i++) {
+        if ((t->roles & 1u << i) != 0) {
+            check_role(t, roles->codes[i]);
         }
-        int role = find_code(table, names[i]);
-        if (role < 0) {
-            complain(t->at, "no role '%s'", names[i]);
-            continue;
-        }
-        t->roles |= 1u << role;
-        check_role(t, codes[table].codes[role]);
     }
 }
 
@@ -826,6 +840,15 @@ static void resolve_transition(struct g_transition *t, const struct line *l)
         complain(l, "seals is Y or empty");
     }
     resolve_roles(t);
+}
+
+static void resolve_writers(void)
+{
+    bool system;
+
+    for (unsigned i = 0; i < n_kinds; i++) {
+        kinds[i].writers = roles_of_cell(kinds[i].at, K_WRITERS, &system);
+    }
 }
 
 static void resolve_transitions(const struct table *t)
@@ -1074,7 +1097,7 @@ static void emit_kind(FILE *out, unsigned i)
     put_text(out, l->cell[K_LABEL]);
     fprintf(out, ", .owner = %s, .direction = %s, .local = %d, .stream = %s,\n",
             side_ids[k->owner], side_ids[k->direction], k->local, stream_ids[k->stream]);
-    fputs("     .serial_prefix = ", out);
+    fprintf(out, "     .writers = 0x%" PRIx32 ", .serial_prefix = ", k->writers);
     put_text_or_null(out, l->cell[K_SERIAL]);
     fputs(", .priority = ", out);
     put_text(out, l->cell[K_PRIORITY]);
@@ -1146,9 +1169,13 @@ int main(int argc, char **argv)
     struct table field_lines = load(argv[1], "fields.tsv", field_columns);
     struct table transition_lines = load(argv[1], "transitions.tsv", transition_columns);
     resolve_codes(&code_lines);
+    if (find_codes("account_role") < 0) {
+        die("no code table account_role", "enums.tsv");
+    }
     resolve_kinds(&kind_lines);
     resolve_fields(&field_lines);
     check_fields();
+    resolve_writers();
     resolve_transitions(&transition_lines);
     for (unsigned i = 0; i < n_kinds; i++) {
         check_reachable(&kinds[i]);

@@ -42,9 +42,9 @@
     X(info_main_done, "R-66")                                                                      \
     X(not_micro, "R-66")                                                                           \
     X(is_micro, "R-66")                                                                            \
-    X(has_task, "R-66")                                                                            \
     X(approver_not_editor, "R-66")                                                                 \
     X(instruction_exists, "R-67")                                                                  \
+    X(case_open, "R-67")                                                                           \
     X(unit_active, "R-67")                                                                         \
     X(unit_once, "R-67")                                                                           \
     X(task_due, "R-67")                                                                            \
@@ -58,8 +58,6 @@
     X(reply_exists, "R-67")                                                                        \
     X(reply_refused, "R-67")                                                                       \
     X(reply_passed, "R-67")                                                                        \
-    X(case_concluded, "R-67")                                                                      \
-    X(case_ended, "R-67")                                                                          \
     X(is_reasonable, "R-52")                                                                       \
     X(is_anonymous, "R-51")                                                                        \
     X(told_citizen, "R-51")                                                                        \
@@ -115,9 +113,13 @@ struct guard_case {
 struct guard {
     const char *name;
     const char *clause;
-    /* 0, E_GUARD with a sentence, or what the lookup returned. NULL: a later issue's. */
-    int (*judge)(const struct guard_case *g, struct err *err);
+    int (*judge)(const struct guard_case *g, struct err *err); /* NULL: a later issue's */
 };
+
+/* int guard_<name>(…): 0, E_GUARD with a sentence, or what the lookup returned. */
+#define X(name, clause) int guard_##name(const struct guard_case *g, struct err *err);
+GUARD_MAP(X)
+#undef X
 
 extern const struct guard guards[];
 extern const unsigned n_guards;
