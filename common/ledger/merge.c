@@ -82,13 +82,14 @@ int merge_change(struct arena *a, const struct row *row, const struct change *c,
     return 0;
 }
 
-bool merge_unseen(const struct row *row, uint64_t seen, const struct id *replica,
+bool merge_unseen(const struct row *row, enum side side, uint64_t seen, const struct id *replica,
                   bool (*is_author)(void *ctx, uint64_t seq, const struct id *replica), void *ctx)
 {
     for (unsigned i = 0; i < row->kind->n_own; i++) {
-        uint64_t last = merge_field_seq(row, row->kind->fields[i].tag);
+        const struct field *f = &row->kind->fields[i];
+        uint64_t last = merge_field_seq(row, f->tag);
 
-        if (last > seen && !value_is_null(&row->values[i]) && !is_author(ctx, last, replica))
+        if (f->owner == side && last > seen && !is_author(ctx, last, replica))
             return true;
     }
     return false;

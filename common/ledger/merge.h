@@ -46,9 +46,9 @@ int merge_change(struct arena *a, const struct row *row, const struct change *c,
                  const struct merge_history *history, struct merge_result *ret, struct err *err);
 
 /* A seal (transition with `seals`, or a void) may not pass over what its author did not see: true
- * when a field of ROW other than the header has an entry above SEEN that is not of REPLICA.
- * AUTHOR_OF tells the replica that wrote an entry. */
-bool merge_unseen(const struct row *row, uint64_t seen, const struct id *replica,
+ * when a content field of ROW, one that SIDE owns, has an entry above SEEN that is not of REPLICA.
+ * IS_AUTHOR tells whether REPLICA wrote an entry. */
+bool merge_unseen(const struct row *row, enum side side, uint64_t seen, const struct id *replica,
                   bool (*is_author)(void *ctx, uint64_t seq, const struct id *replica), void *ctx);
 
 #endif

@@ -576,7 +576,7 @@ int store_row_find(struct store *s, struct arena *a, const struct kind *kind, ui
     const struct field *f = kind_field(kind, tag);
     struct row **rows = NULL;
     size_t n = 0, cap = 0;
-    sqlite3_stmt *st;
+    sqlite3_stmt *st = NULL;
     int ret = prepare_find(s, kind, kind_field_index(kind, f), &st, err);
 
     if (ret == 0)

@@ -19,11 +19,13 @@ struct judge_facts {
     const struct random *random;
     const struct hasher *hasher;
     struct merge_history history; /* of the act's replica */
+    /* The record exists (any kind's id, cheaply); used for references. */
+    bool (*exists)(void *ctx, const struct kind *kind, const struct id *id);
     bool (*is_author)(void *ctx, uint64_t seq, const struct id *replica); /* in the act's stream */
     uint64_t (*stream_seq)(void *ctx, uint32_t stream); /* the last committed or planned seq */
     /* The next number of a named series, from 1, without holes while acts succeed. */
     int (*next_number)(void *ctx, const char *series, uint64_t *ret_number);
-    void *ctx; /* of the three above */
+    void *ctx; /* of the four above */
     struct id incarnation;
     msec_t now;  /* city clock */
     day_t today;

@@ -1,0 +1,397 @@
+/* The city's store: opening, groups and signed heads. */
+#include "server/store/city.h"
+
+#include "common/base/mem.h"
+#include "common/crypto/hash.h"
+#include "server/store/city_internal.h"
+
+#include <string.h>
+
+extern const char embed_0101_city[];
+
+#define ACT_ARENA_MAX (64u << 20)
+#define HEAD_MAX      256u
+
+static const char *const statements[CS_COUNT] = {
+    [CS_REPLICA_BY_ID] = "SELECT no, id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
+                         " enrolled_at, seen_at, skew_ms, said_n, said_waiting, software"
+                         " FROM replica WHERE id = ?1",
+    [CS_REPLICA_EACH] = "SELECT no, id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
+                        " enrolled_at, seen_at, skew_ms, said_n, said_waiting, software"
+                        " FROM replica ORDER BY site, k",
+    [CS_REPLICA_ADD] = "INSERT INTO replica (id, site, k, state, serial, fingerprint, accepted_n,"
+                       " own_chain, enrolled_at, seen_at, skew_ms, said_n, said_waiting, software)"
+                       " VALUES (?1, ?2, ?3, 0, ?4, ?5, 0, ?6, ?7, 0, 0, 0, 0, '')",
+    [CS_REPLICA_ANSWERED] = "UPDATE replica SET accepted_n = ?2, own_chain = ?3 WHERE no = ?1",
+    [CS_REPLICA_STATE] = "UPDATE replica SET state = ?2 WHERE id = ?1",
+    [CS_REPLICA_HEARD] = "UPDATE replica SET seen_at = ?2, skew_ms = ?3, said_n = ?4,"
+                         " said_waiting = ?5, software = ?6 WHERE id = ?1",
+    [CS_REPLICA_COUNT] = "SELECT count(*) FROM replica WHERE site = ?1",
+    [CS_PROCESSED_PUT] = "INSERT INTO processed (pos, seq, chain) VALUES (?1, ?2, ?3)",
+    [CS_PROCESSED_GET] = "SELECT seq, chain FROM processed WHERE pos = ?1",
+    [CS_REFUSAL_PUT] = "INSERT INTO refusal (pos, last_n, at_n, code, text, quarantined, bytes)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [CS_REFUSAL_EACH] = "SELECT pos, last_n, at_n, code, text, quarantined FROM refusal"
+                        " WHERE pos BETWEEN ?1 AND ?2 AND until_n IS NULL ORDER BY pos",
+    [CS_REFUSAL_ACK] = "UPDATE refusal SET until_n = ?2 WHERE pos = ?1 AND until_n IS NULL",
+    [CS_REFUSED_PUT] = "INSERT OR IGNORE INTO refused_record (no, record, first_n, created)"
+                       " VALUES (?1, ?2, ?3, ?4)",
+    [CS_REFUSED_FIND] = "SELECT max(f.created) FROM refused_record f JOIN refusal r"
+                        " ON r.pos = (f.no << 40) + f.first_n"
+                        " WHERE f.no = ?1 AND f.record = ?2 AND (r.until_n IS NULL OR r.until_n >= ?3)",
+    [CS_TOKEN_PUT] = "INSERT INTO token (secret_hash, site, expires_at) VALUES (?1, ?2, ?3)",
+    [CS_TOKEN_GET] = "SELECT site, expires_at, used_at FROM token WHERE secret_hash = ?1",
+    [CS_TOKEN_USE] = "UPDATE token SET used_at = ?2 WHERE secret_hash = ?1",
+    [CS_COUNTER_GET] = "SELECT last FROM counter WHERE series = ?1",
+    [CS_COUNTER_PUT] = "INSERT INTO counter (series, last) VALUES (?1, ?2)"
+                       " ON CONFLICT (series) DO UPDATE SET last = excluded.last",
+};
+
+static const struct store_step city_steps[] = {
+    {"0101_city", embed_0101_city},
+    {NULL, NULL},
+};
+
+/* ---- opening ---- */
+
+static int get_id(struct store *s, const char *name, struct id *ret, struct err *err)
+{
+    struct arena a;
+    struct slice v;
+    int status;
+
+    arena_init(&a, 4096);
+    status = store_meta_get(s, name, &a, &v, err);
+    if (status == 0 && v.len == ID_SIZE)
+        memcpy(ret->b, v.p, ID_SIZE);
+    else if (status == 0)
+        status = err_set(err, E_CORRUPT, NULL);
+    arena_release(&a);
+    return status;
+}
+
+static int on_stream(void *ctx, const struct stream_head *h)
+{
+    struct city *c = ctx;
+
+    if (c->n_streams == CITY_STREAMS_MAX)
+        return E_CORRUPT;
+    c->streams[c->n_streams] = (struct city_stream){.now = *h};
+    buf_init(&c->streams[c->n_streams].head, HEAD_MAX);
+    buf_init(&c->streams[c->n_streams].signature, HEAD_MAX);
+    c->n_streams++;
+    return 0;
+}
+
+static int sign_head(struct city *c, struct city_stream *s)
+{
+    struct head h = {.ledger = c->ledger,
+                     .incarnation = c->incarnation,
+                     .stream = s->now.stream,
+                     .seq = s->now.seq};
+    struct buf message;
+    int ret;
+
+    memcpy(h.hash, s->now.hash, HASH_SIZE);
+    buf_init(&message, HEAD_MAX);
+    head_to_sign(&message, &h);
+    buf_clear(&s->head);
+    buf_clear(&s->signature);
+    head_encode(&s->head, &h);
+    ret = c->signer.sign(c->signer.ctx, buf_slice(&message), &s->signature);
+    if (ret == 0)
+        ret = message.ret != 0 ? message.ret : s->head.ret;
+    s->head_seq = h.seq;
+    buf_release(&message);
+    return ret;
+}
+
+static int load_streams(struct city *c, struct err *err)
+{
+    int ret = store_stream_each(c->store, on_stream, c, err);
+
+    for (unsigned i = 0; ret == 0 && i < c->n_streams; i++)
+        ret = sign_head(c, &c->streams[i]);
+    return ret;
+}
+
+static int64_t read_setting(void *ctx, const char *name, uint32_t site);
+
+static int prepare(struct city *c, struct err *err)
+{
+    c->known = mem_calloc(KNOWN_SLOTS, sizeof *c->known);
+    c->exists = mem_calloc(catalogue_n_kinds, sizeof(sqlite3_stmt *));
+    if (c->known == NULL || c->exists == NULL)
+        return err_set(err, E_NOMEM, NULL);
+    c->db = store_db(c->store);
+    c->settings = (struct settings){.get = read_setting, .ctx = c};
+    for (unsigned i = 0; i < CS_COUNT; i++) {
+        int ret = sql_prepare(c->db, statements[i], &c->st[i], err);
+
+        if (ret != 0)
+            return ret;
+    }
+    return 0;
+}
+
+static int64_t read_setting(void *ctx, const char *name, uint32_t site)
+{
+    struct city *c = ctx;
+    int64_t preset = setting(NULL, name, site);
+    char key[96];
+
+    (void)sqlite3_snprintf(sizeof key, key, "setting.%s", name);
+    preset = store_meta_int(c->store, key, preset);
+    (void)sqlite3_snprintf(sizeof key, key, "setting.%s.%u", name, site);
+    return store_meta_int(c->store, key, preset);
+}
+
+static struct city *new_city(const struct city_options *o)
+{
+    struct city *c = mem_calloc(1, sizeof *c);
+
+    if (c == NULL)
+        return NULL;
+    c->random = o->random;
+    c->signer = o->signer;
+    c->hasher = o->hasher;
+    arena_init(&c->arena, ACT_ARENA_MAX);
+    return c;
+}
+
+static int open_store(struct city *c, const char *path, const struct city_options *o, bool create,
+                      struct err *err)
+{
+    struct store_options so = {.track_seqs = true,
+                               .create = create,
+                               .vfs = o->vfs,
+                               .steps = city_steps,
+                               .vault = o->vault};
+    int ret = store_open(path, &so, &c->store, err);
+
+    return ret != 0 ? ret : prepare(c, err);
+}
+
+int city_open(const char *path, const struct city_options *o, struct city **ret, struct err *err)
+{
+    struct city *c = new_city(o);
+    int status;
+
+    *ret = NULL;
+    if (c == NULL)
+        return err_set(err, E_NOMEM, NULL);
+    status = open_store(c, path, o, false, err);
+    if (status == 0)
+        status = get_id(c->store, "ledger", &c->ledger, err);
+    if (status == 0)
+        status = get_id(c->store, "incarnation", &c->incarnation, err);
+    if (status == 0 && c->hasher == NULL)
+        c->hasher = hasher_of((enum hash_alg)store_meta_int(c->store, "hash", 0));
+    if (status == 0 && c->hasher == NULL)
+        status = err_set(err, E_VERSION, "不认识数据库所用的校验算法");
+    if (status == 0)
+        status = load_streams(c, err);
+    if (status != 0) {
+        city_close(c);
+        return status;
+    }
+    *ret = c;
+    return 0;
+}
+
+static const uint32_t first_streams[] = {STREAM_SHARED, STREAM_CITY, 431000, 431002, 431003,
+                                         431021,        431022,      431023, 431024, 431025,
+                                         431026,        431027,      431028, 431081};
+
+static int start_streams(struct city *c, struct err *err)
+{
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < sizeof first_streams / sizeof *first_streams; i++) {
+        struct stream_head h = {.stream = first_streams[i], .incarnation = c->incarnation};
+
+        chain_start(c->hasher, h.stream, &c->ledger, h.hash);
+        ret = store_stream_put(c->store, &h, err);
+        if (ret == 0)
+            ret = on_stream(c, &h);
+    }
+    return ret;
+}
+
+static int put_identity(struct city *c, struct err *err)
+{
+    int ret;
+
+    random_fill(&c->random, c->ledger.b, ID_SIZE);
+    random_fill(&c->random, c->incarnation.b, ID_SIZE);
+    ret = store_meta_put(c->store, "ledger", (struct slice){c->ledger.b, ID_SIZE}, err);
+    if (ret == 0)
+        ret = store_meta_put(c->store, "incarnation", (struct slice){c->incarnation.b, ID_SIZE}, err);
+    return ret != 0 ? ret : store_meta_put_int(c->store, "hash", (int64_t)c->hasher->alg, err);
+}
+
+int city_create(const char *path, const struct city_options *o, const char *term_name,
+                struct err *err)
+{
+    struct city *c = new_city(o);
+    int ret;
+
+    if (c == NULL)
+        return err_set(err, E_NOMEM, NULL);
+    ret = open_store(c, path, o, true, err);
+    if (ret == 0 && store_meta_int(c->store, "hash", 0) != 0)
+        ret = err_set(err, E_EXISTS, "%s 已经建好，没有改动", path);
+    if (ret == 0)
+        ret = city_begin(c, o->now, err);
+    if (ret == 0)
+        ret = put_identity(c, err);
+    if (ret == 0)
+        ret = start_streams(c, err);
+    if (ret == 0)
+        ret = city_seed(c, term_name, err);
+    if (ret == 0)
+        ret = city_commit(c, err);
+    city_rollback(c);
+    city_close(c);
+    return ret;
+}
+
+void city_close(struct city *c)
+{
+    if (c == NULL)
+        return;
+    for (unsigned i = 0; i < CS_COUNT; i++)
+        (void)sqlite3_finalize(c->st[i]); /* repeats an old result, as below */
+    for (unsigned i = 0; c->exists != NULL && i < catalogue_n_kinds; i++)
+        (void)sqlite3_finalize(c->exists[i]);
+    for (unsigned i = 0; i < c->n_streams; i++) {
+        buf_release(&c->streams[i].head);
+        buf_release(&c->streams[i].signature);
+    }
+    arena_release(&c->arena);
+    mem_free(c->exists);
+    mem_free(c->known);
+    store_close(c->store);
+    mem_free(c);
+}
+
+struct store *city_store(struct city *c)
+{
+    return c->store;
+}
+
+const struct hasher *city_hasher(const struct city *c)
+{
+    return c->hasher;
+}
+
+struct id city_ledger(const struct city *c)
+{
+    return c->ledger;
+}
+
+struct id city_incarnation(const struct city *c)
+{
+    return c->incarnation;
+}
+
+struct city_stream *city_stream(struct city *c, uint32_t stream)
+{
+    for (unsigned i = 0; i < c->n_streams; i++) {
+        if (c->streams[i].now.stream == stream)
+            return &c->streams[i];
+    }
+    return NULL;
+}
+
+int city_head(struct city *c, uint32_t stream, struct slice *ret_head, struct slice *ret_signature,
+              uint64_t *ret_seq)
+{
+    struct city_stream *s = city_stream(c, stream);
+
+    if (s == NULL)
+        return E_NOTFOUND;
+    *ret_head = buf_slice(&s->head);
+    *ret_signature = buf_slice(&s->signature);
+    *ret_seq = s->head_seq;
+    return 0;
+}
+
+/* ---- groups ---- */
+
+int city_begin(struct city *c, msec_t now, struct err *err)
+{
+    int ret = store_begin(c->store, err);
+
+    if (ret != 0)
+        return ret;
+    c->now = now;
+    c->in_group = true;
+    c->n_advanced = 0;
+    return 0;
+}
+
+void city_forget(struct city *c)
+{
+    memset(c->known, 0, KNOWN_SLOTS * sizeof *c->known);
+    c->n_actors = 0;
+    c->n_counters = 0;
+    c->replica.no = 0;
+}
+
+static int put_heads(struct city *c, struct err *err)
+{
+    int ret = 0;
+
+    for (unsigned i = 0; ret == 0 && i < c->n_streams; i++) {
+        if (c->streams[i].advanced)
+            ret = store_stream_put(c->store, &c->streams[i].now, err);
+    }
+    return ret;
+}
+
+int city_commit(struct city *c, struct err *err)
+{
+    int ret = put_heads(c, err);
+
+    if (ret == 0)
+        ret = store_commit(c->store, err);
+    if (ret != 0) {
+        city_rollback(c);
+        return ret;
+    }
+    c->in_group = false;
+    for (unsigned i = 0; i < c->n_streams; i++) {
+        struct city_stream *s = &c->streams[i];
+
+        if (!s->advanced)
+            continue;
+        s->advanced = false;
+        c->advanced[c->n_advanced++] = s->now.stream;
+        if (sign_head(c, s) != 0)
+            return err_set(err, E_INTERNAL, "已写入，但签名失败"); /* the old head still stands */
+    }
+    return 0;
+}
+
+void city_rollback(struct city *c)
+{
+    if (!c->in_group)
+        return;
+    c->in_group = false;
+    store_rollback(c->store);
+    city_forget(c);
+    for (unsigned i = 0; i < c->n_streams; i++) {
+        struct city_stream *s = &c->streams[i];
+
+        if (s->advanced) /* as the file has it; a new file has nothing and is closed anyway */
+            (void)store_stream_get(c->store, s->now.stream, &s->now, NULL);
+        s->advanced = false;
+    }
+}
+
+const uint32_t *city_advanced(const struct city *c, size_t *ret_n)
+{
+    *ret_n = c->n_advanced;
+    return c->advanced;
+}

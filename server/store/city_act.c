@@ -1,0 +1,291 @@
+/* Acts into entries: a replica's act is answered by its entries or by a refusal, in the order of n and
+ * once; a city user's act is written or refused on the spot. */
+#include "server/store/city_internal.h"
+
+#include <string.h>
+
+#define REFUSAL_MAX (2u * ACT_MAX_BYTES)
+
+/* ---- writing what was judged ---- */
+
+static int append(struct city *c, struct judged *e, struct err *err)
+{
+    struct city_stream *s = city_stream(c, e->c.stream);
+    struct entry entry = {.stream = e->c.stream,
+                          .seq = e->seq,
+                          .received_at = c->now,
+                          .bytes = e->bytes,
+                          .side = e->side};
+    struct buf verdict;
+    int ret;
+
+    if (s == NULL || e->seq != s->now.seq + 1)
+        return err_set(err, E_INTERNAL, "数据流 %u 的序号不连续", e->c.stream);
+    buf_init(&verdict, ACT_MAX_BYTES);
+    verdict_encode(&verdict, &e->v);
+    entry.verdict = buf_slice(&verdict);
+    chain_next(c->hasher, s->now.hash, e->seq, c->now, entry.verdict, e->hash, entry.hash);
+    ret = verdict.ret != 0 ? err_set(err, verdict.ret, NULL)
+                           : store_entry_append(c->store, &entry, &e->c, err);
+    buf_release(&verdict);
+    if (ret != 0)
+        return ret;
+    s->now.seq = e->seq;
+    s->now.incarnation = c->incarnation;
+    memcpy(s->now.hash, entry.hash, HASH_SIZE);
+    s->advanced = true;
+    return 0;
+}
+
+int city_write(struct city *c, const struct judgement *judged, struct err *err)
+{
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < judged->n_entries; i++)
+        ret = append(c, &judged->entries[i], err);
+    for (size_t i = 0; ret == 0 && i < judged->n_rows; i++) {
+        ret = store_row_put(c->store, judged->rows[i], err);
+        if (strcmp(judged->rows[i]->kind->name, "user_account") == 0)
+            c->n_actors = 0;
+    }
+    return ret != 0 ? ret : city_counters_put(c, err);
+}
+
+int city_act(struct city *c, const struct act *act, struct err *err)
+{
+    struct judge_facts facts;
+    struct judgement judged;
+    int ret;
+
+    arena_clear(&c->arena);
+    c->replica.no = 0;
+    facts = city_facts(c);
+    ret = judge_act(&c->arena, &facts, act, &judged);
+    if (ret != 0)
+        return err_set(err, ret, NULL);
+    if (judged.ret != 0)
+        return err_set(err, judged.ret, "%s", judged.err.text);
+    return city_write(c, &judged, err);
+}
+
+/* ---- pushes ---- */
+
+static int put_processed(struct city *c, uint64_t n, uint64_t seq, const uint8_t hash[HASH_SIZE],
+                         struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_PROCESSED_PUT];
+
+    own_chain_next(c->hasher, c->replica.own_chain, hash);
+    sql_bind_int(st, 1, POS(c->replica.no, n));
+    sql_bind_int(st, 2, (int64_t)seq);
+    sql_bind_blob(st, 3, (struct slice){c->replica.own_chain, HASH_SIZE});
+    return sql_run(st, err);
+}
+
+static int answered(struct city *c, const struct act *act, struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_REPLICA_ANSWERED];
+
+    c->replica.accepted_n = act->changes[act->n - 1].n;
+    sql_bind_int(st, 1, c->replica.no);
+    sql_bind_int(st, 2, (int64_t)c->replica.accepted_n);
+    sql_bind_blob(st, 3, (struct slice){c->replica.own_chain, HASH_SIZE});
+    return sql_run(st, err);
+}
+
+/* The entry of change I among those the act made, effects skipped: they bear another replica. */
+static uint64_t seq_of(const struct judgement *judged, const struct change *c)
+{
+    for (size_t i = 0; i < judged->n_entries; i++) {
+        if (judged->entries[i].c.n == c->n && id_eq(&judged->entries[i].c.replica, &c->replica))
+            return judged->entries[i].seq;
+    }
+    return 0;
+}
+
+static int put_refused_record(struct city *c, const struct change *change, uint64_t first_n,
+                              struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_REFUSED_PUT];
+
+    sql_bind_int(st, 1, c->replica.no);
+    sql_bind_id(st, 2, &change->record);
+    sql_bind_int(st, 3, (int64_t)first_n);
+    sql_bind_int(st, 4, change->op == OP_CREATE);
+    return sql_run(st, err);
+}
+
+static int put_refusal(struct city *c, const struct act *act, const struct judgement *judged,
+                       struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_REFUSAL_PUT];
+    uint64_t first_n = act->changes[0].n;
+    struct buf bytes;
+    int ret;
+
+    buf_init(&bytes, REFUSAL_MAX);
+    for (size_t i = 0; i < act->n; i++) {
+        buf_bytes(&bytes, act->bytes[i]);
+        buf_bytes(&bytes, act->sides[i]);
+    }
+    sql_bind_int(st, 1, POS(c->replica.no, first_n));
+    sql_bind_int(st, 2, (int64_t)act->changes[act->n - 1].n);
+    sql_bind_int(st, 3, (int64_t)act->changes[judged->at < act->n ? judged->at : 0].n);
+    sql_bind_text(st, 4, slice_str(err_code(judged->ret)));
+    sql_bind_text(st, 5, slice_str(judged->err.text));
+    sql_bind_int(st, 6, judged->ret == E_QUARANTINE);
+    sql_bind_blob(st, 7, buf_slice(&bytes));
+    ret = bytes.ret != 0 ? err_set(err, bytes.ret, NULL) : sql_run(st, err);
+    sql_done(st);
+    buf_release(&bytes);
+    for (size_t i = 0; ret == 0 && i < act->n; i++)
+        ret = put_refused_record(c, &act->changes[i], first_n, err);
+    c->replica_refuses = true;
+    return ret;
+}
+
+/* -1 when the record falls with no refusal at N, 0 when changes to it do, 1 when its creation did. */
+static int fallen(struct city *c, const struct id *record, uint64_t n)
+{
+    sqlite3_stmt *st = c->st[CS_REFUSED_FIND];
+    int ret = -1;
+
+    sql_bind_int(st, 1, c->replica.no);
+    sql_bind_id(st, 2, record);
+    sql_bind_int(st, 3, (int64_t)n);
+    if (sql_step(st, NULL) == 1 && sqlite3_column_type(st, 0) != SQLITE_NULL)
+        ret = sqlite3_column_int(st, 0);
+    sql_done(st);
+    return ret;
+}
+
+/* The change refers to a record whose creation was refused. */
+static bool refers_to_fallen(struct city *c, const struct change *change)
+{
+    for (size_t i = 0; i < change->n_fields; i++) {
+        const struct value *v = &change->fields[i].v;
+        size_t n = v->type == V_ID || v->type == V_IDS ? v->s.len / ID_SIZE : 0;
+
+        for (size_t k = 0; k < n; k++) {
+            struct id id;
+
+            memcpy(id.b, v->s.p + k * ID_SIZE, ID_SIZE);
+            if (fallen(c, &id, change->n) == 1)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool falls(struct city *c, const struct act *act, struct judgement *judged)
+{
+    if (!c->replica_refuses)
+        return false;
+    for (judged->at = 0; judged->at < act->n; judged->at++) {
+        const struct change *change = &act->changes[judged->at];
+
+        if (fallen(c, &change->record, change->n) >= 0) {
+            judged->ret = err_set(&judged->err, E_AFTER, NULL);
+            return true;
+        }
+        if (refers_to_fallen(c, change)) {
+            judged->ret = err_set(&judged->err, E_PARENT, NULL);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Who acts, as the site's stream knows him; the replica's word for who sat there. */
+static int judge_actor_of(struct city *c, struct act *act, struct judgement *judged,
+                          struct err *err)
+{
+    bool known;
+    int ret;
+
+    if (id_is_zero(&act->changes[0].actor)) {
+        judged->ret = err_set(&judged->err, E_DENIED, "不能以系统名义提交更改");
+        return 0;
+    }
+    ret = city_account(c, &act->changes[0].actor, c->replica.site, &act->actor, &known, err);
+    if (ret == 0 && !known)
+        judged->ret = err_set(&judged->err, E_ROLE, "提交更改的账户不存在或已停用");
+    return ret;
+}
+
+static int judge_push(struct city *c, struct act *act, struct judgement *judged, struct err *err)
+{
+    struct judge_facts facts = city_facts(c);
+    int ret;
+
+    *judged = (struct judgement){.ret = 0};
+    if (falls(c, act, judged))
+        return 0;
+    ret = judge_actor_of(c, act, judged, err);
+    if (ret != 0 || judged->ret != 0)
+        return ret;
+    c->act_stream = c->replica.site;
+    ret = judge_act(&c->arena, &facts, act, judged);
+    return ret == 0 ? 0 : err_set(err, ret, NULL);
+}
+
+static int load_replica(struct city *c, const struct id *replica, struct err *err)
+{
+    static const char query[] = "SELECT EXISTS (SELECT 1 FROM refused_record WHERE no = ?1)";
+    sqlite3_stmt *st;
+    int ret;
+
+    if (c->replica.no != 0 && id_eq(&c->replica.id, replica))
+        return 0;
+    c->replica.no = 0;
+    ret = city_replica_get(c, replica, &c->replica, err);
+    if (ret == 0)
+        ret = sql_prepare(c->db, query, &st, err);
+    if (ret != 0) {
+        c->replica.no = 0;
+        return ret;
+    }
+    sql_bind_int(st, 1, c->replica.no);
+    c->replica_refuses = sql_step(st, err) == 1 && sqlite3_column_int(st, 0) != 0;
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    return 0;
+}
+
+static bool in_order(const struct city *c, const struct act *act)
+{
+    for (size_t i = 0; i < act->n; i++) {
+        const struct change *change = &act->changes[i];
+
+        if (change->n != c->replica.accepted_n + 1 + i || change->act_pos != i ||
+            change->act_len != act->n || !id_eq(&change->replica, &c->replica.id))
+            return false;
+    }
+    return act->n > 0;
+}
+
+int city_push_act(struct city *c, const struct id *replica, const struct act *act,
+                  bool *ret_refused, struct err *err)
+{
+    struct act judged_act = *act;
+    struct judgement judged;
+    int ret = load_replica(c, replica, err);
+
+    if (ret != 0)
+        return ret;
+    if (c->replica.state != REPLICA_ACTIVE)
+        return err_set(err, E_REVOKED, NULL);
+    if (!in_order(c, act))
+        return err_set(err, E_PROTOCOL, "更改的编号不连续");
+    arena_clear(&c->arena);
+    ret = judge_push(c, &judged_act, &judged, err);
+    if (ret == 0)
+        ret = judged.ret == 0 ? city_write(c, &judged, err) : put_refusal(c, act, &judged, err);
+    for (size_t i = 0; ret == 0 && i < act->n; i++)
+        ret = put_processed(c, act->changes[i].n,
+                            judged.ret == 0 ? seq_of(&judged, &act->changes[i]) : 0,
+                            act->hashes[i], err);
+    if (ret == 0)
+        ret = answered(c, act, err);
+    *ret_refused = judged.ret != 0;
+    return ret;
+}

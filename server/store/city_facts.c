@@ -1,0 +1,215 @@
+/* What the judge may ask about the past, answered from the store. */
+#include "common/base/mem.h"
+#include "server/store/city_internal.h"
+
+#include <string.h>
+
+static uint64_t known_key(const struct kind *kind, const struct id *id)
+{
+    uint64_t key = 0;
+
+    for (int i = 8; i < ID_SIZE; i++) /* the random half of a UUIDv7 */
+        key = key << 8 | id->b[i];
+    for (int i = 0; i < 8; i++)
+        key ^= (uint64_t)id->b[i] << (8 * i);
+    key ^= (uint64_t)kind->tag * 0x9e3779b97f4a7c15u;
+    return key == 0 ? 1 : key;
+}
+
+static int prepare_exists(struct city *c, unsigned at, struct err *err)
+{
+    char text[160];
+
+    (void)sqlite3_snprintf(sizeof text, text, "SELECT 1 FROM \"%w\" WHERE rid = ?1",
+                           catalogue_kinds[at]->name);
+    return sql_prepare(c->db, text, &c->exists[at], err);
+}
+
+static bool exists(void *ctx, const struct kind *kind, const struct id *id)
+{
+    struct city *c = ctx;
+    uint64_t key = known_key(kind, id);
+    uint64_t *slot = &c->known[key % KNOWN_SLOTS];
+    unsigned at = 0;
+    bool found;
+
+    if (*slot == key)
+        return true;
+    while (catalogue_kinds[at] != kind)
+        at++;
+    if (c->exists[at] == NULL && prepare_exists(c, at, NULL) != 0)
+        return false;
+    sql_bind_id(c->exists[at], 1, id);
+    found = sql_step(c->exists[at], NULL) == 1;
+    sql_done(c->exists[at]);
+    if (found)
+        *slot = key;
+    return found;
+}
+
+/* Byte 1 to 16 of the author's bytes is the replica: common/ledger/change.h. */
+static bool is_author(void *ctx, uint64_t seq, const struct id *replica)
+{
+    struct city *c = ctx;
+    struct entry e;
+
+    if (store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL) != 0)
+        return false;
+    return e.bytes.len > ID_SIZE && memcmp(e.bytes.p + 1, replica->b, ID_SIZE) == 0;
+}
+
+static uint64_t entry_of(void *ctx, uint64_t n, uint32_t tag, bool *ret_withheld)
+{
+    struct city *c = ctx;
+    sqlite3_stmt *st = c->st[CS_PROCESSED_GET];
+    struct verdict v;
+    struct entry e;
+    uint64_t seq = 0;
+
+    if (c->replica.no == 0)
+        return 0;
+    sql_bind_int(st, 1, POS(c->replica.no, n));
+    if (sql_step(st, NULL) == 1)
+        seq = (uint64_t)sqlite3_column_int64(st, 0);
+    sql_done(st);
+    if (seq == 0 || store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL) != 0 ||
+        verdict_decode(&c->arena, e.verdict, &v) != 0)
+        return 0;
+    *ret_withheld = verdict_withholds(&v, tag);
+    return seq;
+}
+
+static uint64_t stream_seq(void *ctx, uint32_t stream)
+{
+    struct city_stream *s = city_stream(ctx, stream);
+
+    return s == NULL ? 0 : s->now.seq;
+}
+
+static int next_number(void *ctx, const char *series, uint64_t *ret_number)
+{
+    struct city *c = ctx;
+    sqlite3_stmt *st = c->st[CS_COUNTER_GET];
+    struct counter *n;
+    int ret;
+
+    for (unsigned i = 0; i < c->n_counters; i++) {
+        if (strcmp(c->counters[i].series, series) == 0) {
+            *ret_number = ++c->counters[i].last;
+            return 0;
+        }
+    }
+    if (c->n_counters == COUNTERS_MAX || strlen(series) >= SERIES_MAX)
+        return E_INTERNAL;
+    sql_bind_text(st, 1, slice_str(series));
+    ret = sql_step(st, NULL);
+    if (ret < 0)
+        return ret;
+    n = &c->counters[c->n_counters++];
+    memcpy(n->series, series, strlen(series) + 1);
+    n->last = (ret == 1 ? (uint64_t)sqlite3_column_int64(st, 0) : 0) + 1;
+    sql_done(st);
+    *ret_number = n->last;
+    return 0;
+}
+
+int city_counters_put(struct city *c, struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_COUNTER_PUT];
+    int ret = 0;
+
+    for (unsigned i = 0; ret == 0 && i < c->n_counters; i++) {
+        sql_bind_text(st, 1, slice_str(c->counters[i].series));
+        sql_bind_int(st, 2, (int64_t)c->counters[i].last);
+        ret = sql_run(st, err);
+    }
+    return ret;
+}
+
+struct judge_facts city_facts(struct city *c)
+{
+    c->lookup_on = (struct store_lookup){.store = c->store, .arena = &c->arena};
+    c->lookup = store_lookup(&c->lookup_on);
+    c->n_counters = 0;
+    return (struct judge_facts){.lookup = &c->lookup,
+                                .settings = &c->settings,
+                                .random = &c->random,
+                                .hasher = c->hasher,
+                                .history = {.entry_of = entry_of, .ctx = c},
+                                .exists = exists,
+                                .is_author = is_author,
+                                .stream_seq = stream_seq,
+                                .next_number = next_number,
+                                .ctx = c,
+                                .incarnation = c->incarnation,
+                                .now = c->now,
+                                .today = cal_day_of(c->now)};
+}
+
+/* ---- accounts ---- */
+
+static struct actor actor_of(const struct row *row)
+{
+    bool city = row->stream == STREAM_CITY;
+
+    return (struct actor){.account = row->id,
+                          .roles = roles_of(row_named(row, "role")),
+                          .site = city ? SITE_CITY : row->stream,
+                          .side = city ? SIDE_CITY : SIDE_COUNTY};
+}
+
+int city_account(struct city *c, const struct id *account, uint32_t stream, struct actor *ret,
+                 bool *ret_known, struct err *err)
+{
+    struct row *row;
+    int status;
+
+    *ret_known = false;
+    for (unsigned i = 0; i < c->n_actors; i++) {
+        if (id_eq(&c->actors[i].account, account) && c->actors[i].site == stream) {
+            *ret = c->actors[i];
+            *ret_known = true;
+            return 0;
+        }
+    }
+    status = store_row_get(c->store, &c->arena, catalogue_kind_named("user_account"), account, &row,
+                           err);
+    if (status != 0 || row == NULL || row->stream != stream || row_voided(row) ||
+        row_int(row, "active") != 1)
+        return status;
+    *ret = actor_of(row);
+    *ret_known = true;
+    if (c->n_actors == ACTORS_MAX)
+        c->n_actors = 0;
+    c->actors[c->n_actors++] = *ret;
+    return 0;
+}
+
+int city_actor(struct city *c, const char *login, struct actor *ret, struct err *err)
+{
+    const struct kind *kind = catalogue_kind_named("user_account");
+    struct value v = value_str(login);
+    struct row **rows;
+    struct arena a;
+    size_t n;
+    int status;
+
+    arena_init(&a, 1u << 20);
+    status = store_row_find(c->store, &a, kind, kind_field_named(kind, "login")->tag, &v, &rows, &n,
+                            err);
+    if (status == 0) {
+        status = E_NOTFOUND;
+        for (size_t i = 0; i < n; i++) {
+            if (rows[i]->stream != STREAM_CITY)
+                continue;
+            *ret = actor_of(rows[i]);
+            status = row_int(rows[i], "active") == 1 ? 0 : E_DENIED;
+        }
+        if (status == E_NOTFOUND)
+            (void)err_set(err, status, "市级没有登录名为“%s”的账户", login);
+        else if (status == E_DENIED)
+            (void)err_set(err, status, "账户“%s”已停用", login);
+    }
+    arena_release(&a);
+    return status;
+}

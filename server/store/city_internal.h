@@ -1,0 +1,89 @@
+/* What the files of the city store share. */
+#ifndef ZTC_SERVER_CITY_INTERNAL_H
+#define ZTC_SERVER_CITY_INTERNAL_H
+
+#include "common/ledger/sql.h"
+#include "server/store/city.h"
+
+#define POS(high, low)   ((int64_t)(((uint64_t)(high) << 40) | (low)))
+#define POS_LOW(pos)     ((uint64_t)(pos) & ((1ull << 40) - 1))
+#define CITY_STREAMS_MAX 24u
+#define KNOWN_SLOTS      65536u /* power of two */
+#define ACTORS_MAX       64u
+#define COUNTERS_MAX     64u
+#define SERIES_MAX       32u
+
+enum city_stmt {
+    CS_REPLICA_BY_ID, CS_REPLICA_EACH, CS_REPLICA_ADD, CS_REPLICA_ANSWERED, CS_REPLICA_STATE,
+    CS_REPLICA_HEARD, CS_REPLICA_COUNT, CS_PROCESSED_PUT, CS_PROCESSED_GET, CS_REFUSAL_PUT,
+    CS_REFUSAL_EACH, CS_REFUSAL_ACK, CS_REFUSED_PUT, CS_REFUSED_FIND, CS_TOKEN_PUT, CS_TOKEN_GET,
+    CS_TOKEN_USE, CS_COUNTER_GET, CS_COUNTER_PUT, CS_EXISTS_FIRST,
+    CS_COUNT = CS_EXISTS_FIRST,
+};
+
+/* One stream as the group stands, and its signed head as committed. */
+struct city_stream {
+    struct stream_head now;
+    bool advanced;     /* in this group */
+    struct buf head;   /* committed: bytes */
+    struct buf signature;
+    uint64_t head_seq;
+};
+
+struct counter {
+    char series[SERIES_MAX];
+    uint64_t last;
+};
+
+struct city {
+    struct store *store;
+    sqlite3 *db;
+    sqlite3_stmt *st[CS_COUNT];
+    sqlite3_stmt **exists; /* by place in catalogue_kinds, prepared when first used */
+    const struct hasher *hasher;
+    struct random random;
+    struct signer signer;
+    struct settings settings;
+    struct id ledger, incarnation;
+    struct city_stream streams[CITY_STREAMS_MAX];
+    unsigned n_streams;
+    uint32_t advanced[CITY_STREAMS_MAX];
+    size_t n_advanced;
+    msec_t now; /* of the group */
+    bool in_group;
+
+    /* Caches of the group and before; emptied when a group is rolled back. */
+    uint64_t *known;  /* hashes of records known to exist; 0: free */
+    struct actor actors[ACTORS_MAX];
+    unsigned n_actors;
+    struct counter counters[COUNTERS_MAX]; /* touched by the present act */
+    unsigned n_counters;
+    struct replica_row replica; /* the last one pushed for; no 0: none */
+    bool replica_refuses;       /* it has refused records */
+
+    /* The present act. */
+    struct arena arena;
+    struct store_lookup lookup_on;
+    struct lookup lookup;
+    uint32_t act_stream;
+};
+
+struct city_stream *city_stream(struct city *c, uint32_t stream);
+void city_forget(struct city *c);
+
+/* Facts for judging an act of REPLICA (NULL: made at the city). */
+struct judge_facts city_facts(struct city *c);
+
+/* Write what a judgement accepted. */
+int city_write(struct city *c, const struct judgement *judged, struct err *err);
+
+/* Judge and write an act made here, by SYSTEM or a user. */
+int city_counters_put(struct city *c, struct err *err);
+
+/* The account as an actor, cached. *ret_known false: there is none such in STREAM. */
+int city_account(struct city *c, const struct id *account, uint32_t stream, struct actor *ret,
+                 bool *ret_known, struct err *err);
+
+int city_seed(struct city *c, const char *term_name, struct err *err);
+
+#endif
