@@ -12,6 +12,9 @@
 
 #include <sync.pb-c.h>
 
+#define PROTOCOL_MIN 1u
+#define PROTOCOL_MAX 1u
+
 #define FRAME_PREFIX       4u
 #define FRAME_MAX          (1024u * 1024u)
 #define FRAME_MAX_STRANGER 4096u /* until the peer's certificate is matched to a replica */

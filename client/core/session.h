@@ -1,0 +1,258 @@
+/* One connection of a replica to the city, as the county sees it, without I/O: events in, an update
+ * out.
+ *
+ *                connected          Welcome            chain ok
+ *   CONNECTING ------------> HELLO ---------> CHECKING ---------> CATCHING_UP <---> UP_TO_DATE
+ *       |                      |                 |                     |                |
+ *       |                      v  Bye, fork, silence, disorder, no progress, end        |
+ *       |                   CLOSING <------------+---------------------+----------------+
+ *       | closed               | closed
+ *       +------------------> OFFLINE
+ *
+ * CHECKING: Welcome named the chain of the replica's own changes at accepted_n. Until the store has
+ * found the same there, nothing the city says is taken in and nothing is pushed: the answers could be
+ * those of a twin.
+ *
+ * Two flows:
+ *  - down: Entries and Refused are taken in one at a time, in the order of arrival, each answered by
+ *    the store before the next is handed out. What waits is kept packed, at most queue_max and one
+ *    frame; then reading pauses.
+ *  - up: while fewer than the window of pushed changes are unanswered, the next acts are loaded and
+ *    pushed. A change is answered by its echo or its refusal; the store counts (struct client_ledger).
+ *
+ * Completions must come in the order in which the store did the work: a RefusedAck has to leave before
+ * changes that were made after the refusal was stored. */
+#ifndef ZTC_CLIENT_SESSION_H
+#define ZTC_CLIENT_SESSION_H
+
+#include "common/base/id.h"
+#include "common/ledger/head.h"
+#include "common/wire/body.h"
+#include "common/wire/frame.h"
+
+#define CLIENT_STREAMS 2u
+
+/* X(constant, name for status and traces) */
+#define CLIENT_STATES(X)                                                                           \
+    X(CONNECTING, "connecting")                                                                    \
+    X(HELLO, "hello")                                                                              \
+    X(CHECKING, "checking")                                                                        \
+    X(CATCHING_UP, "catching-up")                                                                  \
+    X(UP_TO_DATE, "up-to-date") /* everything sent, answered and taken in */                       \
+    X(CLOSING, "closing")                                                                          \
+    X(OFFLINE, "offline")
+
+enum client_state {
+#define X(name, text) CLIENT_##name,
+    CLIENT_STATES(X)
+#undef X
+};
+
+const char *client_state_name(enum client_state state);
+
+struct client_session;
+
+/* Settings; outlive the session. Durations in milliseconds. */
+struct client_options {
+    uint32_t connect_within;
+    uint32_t hello_within; /* Welcome, and the check of the own chain */
+    uint32_t stall_within; /* something is due and nothing moved */
+    uint32_t drain_within;
+    size_t queue_max;    /* bytes that came and wait for the store */
+    size_t unsent_max;   /* bytes of output after which nothing is loaded */
+    uint32_t load_bytes; /* a push: at most, expanded, unless one act is larger */
+    void (*trace)(void *ctx, const struct client_session *s, enum client_state from); /* or NULL */
+    void *trace_ctx;
+};
+
+extern const struct client_options client_options_preset;
+
+/* What the store counts, all of one moment. */
+struct client_ledger {
+    uint64_t own_n;   /* the last change made here */
+    uint64_t acked_n; /* every change up to here is answered */
+    uint64_t waiting; /* changes not answered */
+};
+
+enum client_due {
+    CLIENT_DUE_HELLO,
+    CLIENT_DUE_PEER,
+    CLIENT_DUE_PING,
+    CLIENT_DUE_PROGRESS,
+    CLIENT_DUE_DRAIN,
+    CLIENT_DUES
+};
+
+struct client_stream {
+    uint32_t stream;
+    uint64_t applied; /* the cursor */
+    uint64_t arrived; /* last seq that came, applied or queued */
+    uint64_t head;    /* last seq the city is known to have */
+};
+
+struct client_session {
+    const struct client_options *options;
+    enum client_state state;
+    int cause;            /* why it closes: E_*, 0 for an orderly end */
+    uint32_t retry_after; /* milliseconds the city asked for; 0: none */
+    msec_t since;         /* when this state was entered */
+    msec_t progress_at;   /* when a cursor, a change's answer or the state last moved */
+    struct client_ledger ledger;
+    struct client_stream streams[CLIENT_STREAMS];
+
+    /* private */
+    size_t n_streams;
+    uint8_t own_chain[HASH_SIZE], acked_chain[HASH_SIZE];
+    uint64_t hello_own_n, hello_acked_n; /* where those chains stand */
+    uint64_t pushed_n;                   /* the last change given to the city */
+    uint32_t push_window, ping_every, dead_after, city_catalogue;
+    bool loading;     /* a load is asked for */
+    bool held;        /* the store had nothing to push: not before the ledger moves */
+    bool taking_in;   /* an apply or store_refused is with the store */
+    struct buf queue; /* frames that wait for it, packed with their lengths */
+    size_t queue_at;  /* the first of them */
+    size_t unsent;
+    msec_t heard_at, sent_at, pinged_at;
+    msec_t due[CLIENT_DUES];
+};
+
+/* ---- events ---- */
+
+struct client_cursor {
+    uint32_t stream;
+    uint64_t seq;
+    uint8_t hash[HASH_SIZE];
+    struct id incarnation;
+};
+
+/* For Hello. */
+struct client_facts {
+    struct id replica;
+    uint32_t catalogue;
+    const char *software;
+    struct client_ledger ledger;
+    uint8_t own_chain[HASH_SIZE];   /* at own_n */
+    uint8_t acked_chain[HASH_SIZE]; /* at acked_n */
+    struct client_cursor cursors[CLIENT_STREAMS];
+    size_t n_cursors;
+    struct slice city_head, city_signature; /* newest witness; empty: none */
+};
+
+enum client_event_kind {
+    CLIENT_CONNECTED,      /* TLS is open */
+    CLIENT_FRAME,          /* a checked frame */
+    CLIENT_BROKEN,         /* the decoder refused the city's bytes */
+    CLIENT_HEARD,          /* bytes came, no frame is whole yet */
+    CLIENT_CHECKED,        /* answer to check */
+    CLIENT_LOCAL,          /* changes were made here and are durable */
+    CLIENT_LOADED,         /* answer to load */
+    CLIENT_APPLIED,        /* answer to apply */
+    CLIENT_REFUSED_STORED, /* answer to store_refused */
+    CLIENT_DRAINED,        /* the socket took output */
+    CLIENT_TIMER,          /* the deadline has come (early or late does no harm) */
+    CLIENT_END,            /* leave in order */
+    CLIENT_GONE,           /* the connection is closed, or never came about */
+};
+
+struct client_event {
+    enum client_event_kind kind;
+    msec_t now;   /* monotonic; never 0 */
+    msec_t clock; /* wall clock, for Hello and Ping */
+    /* What the update points to lies here. The driver may keep the arena until the work is done. */
+    struct arena *arena;
+    struct body_codec *codec;
+    int ret; /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, BROKEN, GONE */
+    struct client_ledger ledger; /* LOCAL, APPLIED, REFUSED_STORED */
+    union {
+        const struct client_facts *facts;
+        const Ztc__Frame *frame;
+        struct {
+            uint64_t first_n;
+            uint32_t count;    /* whole acts; 0: nothing may be pushed now */
+            uint32_t size;     /* expanded */
+            struct slice body; /* compressed PushBody */
+        } loaded;
+        struct {
+            uint32_t stream;
+            uint64_t seq; /* the cursor now */
+        } applied;
+        struct {
+            uint64_t first_n;
+            uint64_t until_n; /* the last change made before the refusal was stored */
+        } refused;
+        size_t unsent; /* DRAINED: bytes still to be taken */
+    };
+};
+
+/* ---- updates ---- */
+
+enum client_close { CLIENT_KEEP, CLIENT_CLOSE_FLUSHED, CLIENT_CLOSE_NOW };
+
+struct client_update {
+    struct buf out; /* frames to send, appended; the driver empties it */
+    bool reading;   /* feed further frames; false: stop reading the socket */
+
+    /* The city is there: its time, its heads (`city` among them, a witness), its catalogue. */
+    const Ztc__Welcome *welcome;
+
+    /* Compare the chain of the replica's own changes at n. */
+    struct {
+        bool wanted;
+        uint64_t n;
+        struct slice chain;
+    } check;
+
+    /* Load whole acts from from_n upwards, at least one. Changes that need a newer catalogue than the
+     * city's are held back, and all behind them. */
+    struct {
+        bool wanted;
+        uint64_t from_n;
+        uint32_t max_count, max_bytes;
+        uint32_t catalogue;
+    } load;
+
+    /* Verify (chain, signed head) and apply, in one transaction. */
+    struct {
+        const Ztc__Entries *frame; /* stream, first_seq, count, head with signature */
+        const Ztc__EntriesBody *body;
+    } apply;
+
+    const Ztc__Refused *store_refused;
+
+    enum client_close close;
+    msec_t deadline; /* call with CLIENT_TIMER then; 0: never */
+};
+
+void client_update_init(struct client_update *up);
+void client_update_release(struct client_update *up);
+
+/* ---- the machine ---- */
+
+/* NOW: monotonic; connecting begins. OPTIONS are borrowed. */
+void client_session_init(struct client_session *s, const struct client_options *options,
+                         msec_t now);
+void client_session_release(struct client_session *s);
+
+/* One event. UP is cleared first, except for out. After CLIENT_GONE the session is over. */
+void client_session_step(struct client_session *s, const struct client_event *ev,
+                         struct client_update *up);
+
+/* When to call with CLIENT_TIMER; 0: never. */
+msec_t client_session_deadline(const struct client_session *s);
+
+/* 已全部上传, as far as a session can say: every change answered, every entry known of taken in. */
+bool client_session_complete(const struct client_session *s);
+
+/* Stops the program when the state contradicts itself. */
+void client_session_check(const struct client_session *s);
+
+/* ---- reconnecting ---- */
+
+/* Milliseconds to wait before connection attempt number ATTEMPT (0: the first after a loss): doubling
+ * from 1 s to 5 min, between half and all of it by SEED, and not before RETRY_AFTER. */
+uint32_t client_backoff(unsigned attempt, uint32_t retry_after, uint64_t seed);
+
+/* Whether trying again can help: not when a person has to act (fork, revoked, version, identity). */
+bool client_backoff_helps(int cause);
+
+#endif

@@ -1,0 +1,241 @@
+/* What the city may send, one function a frame kind, and the queue before the store.
+ *
+ * A frame is judged when it arrives (known stream, next seq, a head that covers it) and expanded when
+ * the store is free for it, so that what waits is small. */
+#include "client/core/session_internal.h"
+
+#include "common/base/err.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- Welcome ---- */
+
+/* Heads of streams we read say how far behind we are; the store verifies the others. */
+static void note_heads(struct client_session *s, const Ztc__Welcome *m)
+{
+    for (size_t i = 0; i < m->n_heads; i++) {
+        struct client_stream *t;
+        struct head h;
+
+        if (head_decode(wire_slice(m->heads[i]->head), &h) != 0)
+            continue; /* a later format: Entries will tell */
+        t = client_session_stream(s, h.stream);
+        if (t != NULL && t->head < h.seq)
+            t->head = h.seq;
+    }
+}
+
+/* The chain at accepted_n against those named in Hello; 1 when it stands at neither. */
+static int compare_chain(const struct client_session *s, const Ztc__Welcome *m)
+{
+    const uint8_t *known = NULL;
+
+    if (m->accepted_n == s->hello_own_n)
+        known = s->own_chain;
+    else if (m->accepted_n == s->hello_acked_n)
+        known = s->acked_chain;
+    if (known == NULL)
+        return 1;
+    return memcmp(known, m->accepted_chain.data, HASH_SIZE) == 0 ? 0 : E_FORK;
+}
+
+static int recv_welcome(struct client_session *s, const struct client_event *ev,
+                        struct client_update *up)
+{
+    const Ztc__Welcome *m = ev->frame->welcome;
+    int ret;
+
+    if (s->state != CLIENT_HELLO)
+        return E_PROTOCOL;
+    if (m->protocol < PROTOCOL_MIN || m->protocol > PROTOCOL_MAX)
+        return E_VERSION;
+    if (m->identity != ZTC__WELCOME__IDENTITY__SAME || m->accepted_n > s->hello_own_n ||
+        m->accepted_n < s->hello_acked_n)
+        return E_FORK;
+    ret = compare_chain(s, m);
+    if (ret < 0)
+        return ret;
+
+    s->pushed_n = m->accepted_n;
+    s->push_window = m->push_window;
+    s->ping_every = m->ping_every;
+    s->dead_after = m->dead_after;
+    s->city_catalogue = m->catalogue;
+    note_heads(s, m);
+    up->welcome = m;
+    client_session_move(s, CLIENT_CHECKING, ev->now);
+    if (ret == 0) {
+        s->due[CLIENT_DUE_HELLO] = 0;
+        client_session_move(s, CLIENT_CATCHING_UP, ev->now);
+        return 0;
+    }
+    up->check.wanted = true;
+    up->check.n = m->accepted_n;
+    up->check.chain = wire_slice(m->accepted_chain);
+    return 0;
+}
+
+/* ---- the queue ---- */
+
+static int hand_over(struct client_session *s, const struct client_event *ev, const Ztc__Frame *f,
+                     struct client_update *up)
+{
+    Ztc__EntriesBody *body;
+    int ret = 0;
+
+    if (f->kind_case == ZTC__FRAME__KIND_REFUSED) {
+        up->store_refused = f->refused;
+    } else {
+        const Ztc__Entries *m = f->entries;
+
+        ret =
+            body_open_entries(ev->codec, wire_slice(m->body), m->size, m->count, ev->arena, &body);
+        if (ret == 0) {
+            up->apply.frame = m;
+            up->apply.body = body;
+        }
+    }
+    s->taking_in = ret == 0;
+    return ret;
+}
+
+static struct slice first_waiting(const struct client_session *s)
+{
+    struct rd r = rd_of((struct slice){s->queue.p + s->queue_at, s->queue.len - s->queue_at});
+
+    return rd_take(&r, rd_be32(&r));
+}
+
+static void drop_first(struct client_session *s, size_t frame_len)
+{
+    s->queue_at += FRAME_PREFIX + frame_len;
+    if (s->queue_at == s->queue.len) {
+        buf_release(&s->queue);
+        buf_clear(&s->queue);
+        s->queue_at = 0;
+    }
+}
+
+void client_session_take_in(struct client_session *s, const struct client_event *ev,
+                            struct client_update *up)
+{
+    struct slice bytes;
+    Ztc__Frame *f;
+    int ret;
+
+    if (s->taking_in || s->queue.len == 0)
+        return;
+    bytes = first_waiting(s);
+    ret = frame_unpack(ev->arena, bytes, &f);
+    drop_first(s, bytes.len);
+    if (ret == 0)
+        ret = hand_over(s, ev, f, up);
+    if (ret != 0)
+        client_session_fail(s, ev, up, ret);
+}
+
+/* Straight to the store when it is free, else packed behind what waits. */
+static int take_in_order(struct client_session *s, const struct client_event *ev,
+                         struct client_update *up)
+{
+    bool serving = s->state == CLIENT_CATCHING_UP || s->state == CLIENT_UP_TO_DATE;
+
+    if (serving && !s->taking_in && s->queue.len == 0)
+        return hand_over(s, ev, ev->frame, up);
+    if (s->queue_at > s->queue.len / 2) {
+        buf_consume(&s->queue, s->queue_at);
+        s->queue_at = 0;
+    }
+    frame_put(&s->queue, ev->frame);
+    return s->queue.ret;
+}
+
+/* ---- Entries, Refused ---- */
+
+static int recv_entries(struct client_session *s, const struct client_event *ev,
+                        struct client_update *up)
+{
+    const Ztc__Entries *m = ev->frame->entries;
+    struct client_stream *t = client_session_stream(s, m->stream);
+    struct head h;
+
+    if (t == NULL)
+        return E_DENIED;
+    if (m->first_seq != t->arrived + 1)
+        return E_PROTOCOL;
+    if (head_decode(wire_slice(m->head->head), &h) != 0 || h.stream != m->stream ||
+        h.seq < t->arrived + m->count)
+        return E_PROTOCOL;
+
+    t->arrived += m->count;
+    if (t->head < h.seq)
+        t->head = h.seq;
+    return take_in_order(s, ev, up);
+}
+
+static int recv_refused(struct client_session *s, const struct client_event *ev,
+                        struct client_update *up)
+{
+    if (ev->frame->refused->last_n > s->pushed_n)
+        return E_PROTOCOL; /* never given to the city */
+    return take_in_order(s, ev, up);
+}
+
+/* ---- the rest ---- */
+
+static int recv_ping(const struct client_event *ev, struct client_update *up)
+{
+    Ztc__Ping answer = ZTC__PING__INIT;
+
+    if (!ev->frame->ping->answer)
+        return 0;
+    answer.answer = false;
+    answer.clock = ev->frame->ping->clock;
+    frame_put_ping(&up->out, &answer);
+    return 0;
+}
+
+/* The city ends it: nobody reads an answer. */
+static void recv_bye(struct client_session *s, const struct client_event *ev,
+                     struct client_update *up)
+{
+    const Ztc__Bye *m = ev->frame->bye;
+    char code[WIRE_CODE_MAX + 1] = "";
+
+    memcpy(code, m->code.data, m->code.len);
+    s->retry_after = m->has_retry_after ? m->retry_after : 0;
+    client_session_close(s, ev, up, err_from_code(code), CLIENT_CLOSE_NOW);
+}
+
+void client_session_recv(struct client_session *s, const struct client_event *ev,
+                         struct client_update *up)
+{
+    bool welcomed = s->state >= CLIENT_CHECKING;
+    int ret = E_PROTOCOL; /* a kind that a city never sends, or not now */
+
+    switch ((int)ev->frame->kind_case) {
+    case ZTC__FRAME__KIND_BYE:
+        recv_bye(s, ev, up);
+        return;
+    case ZTC__FRAME__KIND_WELCOME:
+        ret = recv_welcome(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_ENTRIES:
+        if (welcomed)
+            ret = recv_entries(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_REFUSED:
+        if (welcomed)
+            ret = recv_refused(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_PING:
+        if (welcomed)
+            ret = recv_ping(ev, up);
+        break;
+    default:
+        break;
+    }
+    if (ret != 0)
+        client_session_fail(s, ev, up, ret);
+}

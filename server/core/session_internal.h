@@ -1,0 +1,20 @@
+/* Between session.c (states, time, output) and session_recv.c (one function a frame kind). */
+#ifndef ZTC_SERVER_SESSION_INTERNAL_H
+#define ZTC_SERVER_SESSION_INTERNAL_H
+
+#include "server/core/session.h"
+
+void server_session_move(struct server_session *s, enum server_state to);
+
+/* Say Bye with the code of CAUSE and begin to close. */
+void server_session_fail(struct server_session *s, const struct server_event *ev,
+                         struct server_update *up, int cause);
+
+/* The session's place of a stream; NULL when it is none of the replica's. */
+struct server_stream *server_session_stream(struct server_session *s, uint32_t stream);
+
+/* A frame of the peer, in GREETING or SERVING. */
+void server_session_recv(struct server_session *s, const struct server_event *ev,
+                         struct server_update *up);
+
+#endif
