@@ -9,13 +9,13 @@
 
 #define BOOK_SHEETS_MAX 256
 #define NAME_MAX_BYTES  1024
-#define ARENA_MAX       (BOOK_SHEETS_MAX * 2 * (NAME_MAX_BYTES + 32))
+#define ARENA_MAX       (BOOK_SHEETS_MAX * 3 * (NAME_MAX_BYTES + 64)) /* enough for every name */
 
 struct book_sheet {
     const char *name;
     const char *relationship;
     bool hidden;
-    char *part; /* NULL while no relationship of a worksheet was met */
+    const char *part; /* NULL while no relationship of a worksheet was met */
 };
 
 /* The search through workbook and relationships. */
@@ -113,9 +113,12 @@ static int on_root_relationship(void *ctx, const char *name, const char **attrs)
     return resolve("", target, b->workbook_part);
 }
 
-static char *copy_name(struct finder *f, const char *s)
+static int copy_name(struct finder *f, const char *s, const char **ret_copy)
 {
-    return strlen(s) > NAME_MAX_BYTES ? NULL : arena_strndup(&f->book->arena, s, strlen(s));
+    if (strlen(s) > NAME_MAX_BYTES)
+        return E_MALFORMED;
+    *ret_copy = arena_strndup(&f->book->arena, s, strlen(s));
+    return *ret_copy == NULL ? E_NOMEM : 0;
 }
 
 static int add_sheet(struct finder *f, const char **attrs)
@@ -124,6 +127,7 @@ static int add_sheet(struct finder *f, const char **attrs)
     const char *name = xml_attr(attrs, "name");
     const char *state = xml_attr(attrs, "state");
     const char *id = NULL;
+    int ret;
 
     for (const char **a = attrs; a[0] != NULL; a += 2) {
         const char *colon = strchr(a[0], ':');
@@ -133,13 +137,13 @@ static int add_sheet(struct finder *f, const char **attrs)
     }
     if (id == NULL || f->n_sheets == BOOK_SHEETS_MAX)
         return 0;
-    *s = (struct book_sheet){.name = copy_name(f, name == NULL ? "" : name),
-                             .relationship = copy_name(f, id),
-                             .hidden = state != NULL && strcmp(state, "visible") != 0};
-    if (s->name == NULL || s->relationship == NULL)
-        return E_MALFORMED;
-    f->n_sheets++;
-    return 0;
+    *s = (struct book_sheet){.hidden = state != NULL && strcmp(state, "visible") != 0};
+    ret = copy_name(f, name == NULL ? "" : name, &s->name);
+    if (ret == 0)
+        ret = copy_name(f, id, &s->relationship);
+    if (ret == 0)
+        f->n_sheets++;
+    return ret;
 }
 
 static int on_workbook_start(void *ctx, const char *name, const char **attrs)
@@ -168,9 +172,9 @@ static int set_worksheet(struct finder *f, const char *id, const char *target)
         ret = resolve(f->book->workbook_part, target, part);
         if (ret != 0)
             return ret;
-        f->sheets[i].part = copy_name(f, part);
-        if (f->sheets[i].part == NULL)
-            return E_MALFORMED;
+        ret = copy_name(f, part, &f->sheets[i].part);
+        if (ret != 0)
+            return ret;
     }
     return 0;
 }

@@ -345,5 +345,5 @@ bool cell_needs_guard(struct slice s)
 
     while (i < s.len && s.p[i] == '\'')
         i++;
-    return i < s.len && s.p[i] != '\0' && strchr("=+-@\t\n", s.p[i]) != NULL;
+    return i < s.len && s.p[i] != '\0' && strchr("=+-@\t\r\n", s.p[i]) != NULL;
 }

@@ -41,7 +41,7 @@ size_t cell_newlines(uint8_t *p, size_t len);
 /* Append S so that cell_unescape gives it back and XML can hold it; line breaks become LF. */
 void cell_escape(struct buf *out, struct slice s);
 
-/* Whether the .csv writer puts an apostrophe before S (see sheet.h), S having LF only. */
+/* Whether the .csv writer puts an apostrophe before S (see sheet.h). */
 bool cell_needs_guard(struct slice s);
 
 #endif

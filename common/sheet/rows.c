@@ -67,42 +67,44 @@ struct slice rows_cell_text(const struct rows *r)
     return (struct slice){r->text.p + r->cell_start, r->text.len - r->cell_start};
 }
 
-/* The span of COLUMN, with the columns skipped before it made empty. */
-static int span_of(struct rows *r, unsigned column, struct row_span **ret_span)
+/* The span of COLUMN, with the columns skipped before it made empty; NULL beyond the limit, which
+ * has then been blamed. */
+static struct row_span *span_of(struct rows *r, unsigned column)
 {
-    if (column >= r->limits->columns || column >= SHEET_COLUMNS_MAX)
-        return rows_blame(r, E_TOOBIG, "列数超过上限 %u", r->limits->columns);
+    if (column >= r->limits->columns || column >= SHEET_COLUMNS_MAX) {
+        (void)rows_blame(r, E_TOOBIG, "列数超过上限 %u", r->limits->columns);
+        return NULL;
+    }
     while (r->n_cells <= column)
         r->spans[r->n_cells++] = (struct row_span){0};
-    *ret_span = &r->spans[column];
-    return 0;
+    return &r->spans[column];
 }
 
 int rows_cell_end(struct rows *r, unsigned column)
 {
     size_t len = r->text.len - r->cell_start;
     struct row_span *span;
-    int ret;
 
     if (len == 0)
         return 0;
-    ret = span_of(r, column, &span);
-    if (ret == 0)
-        *span = (struct row_span){NULL, r->cell_start, len};
-    return ret;
+    span = span_of(r, column);
+    if (span == NULL)
+        return E_TOOBIG;
+    *span = (struct row_span){NULL, r->cell_start, len};
+    return 0;
 }
 
 int rows_cell_borrow(struct rows *r, unsigned column, struct slice text)
 {
     struct row_span *span;
-    int ret;
 
     if (text.len == 0)
         return 0;
-    ret = span_of(r, column, &span);
-    if (ret == 0)
-        *span = (struct row_span){text.p, 0, text.len};
-    return ret;
+    span = span_of(r, column);
+    if (span == NULL)
+        return E_TOOBIG;
+    *span = (struct row_span){text.p, 0, text.len};
+    return 0;
 }
 
 int rows_end(struct rows *r)
