@@ -59,9 +59,23 @@ int check_shared(const struct check *c, const struct row *row, uint32_t *ret_tag
  * submitted on). 0, E_OWNER or E_STATE. */
 int check_owner(const struct row *row, const struct field *f, enum side side, struct err *err);
 
-/* The transition of KIND from state FROM (NULL: creation) to TO, where TO is a state code or the
- * action's Chinese label; several transitions may share from and to (they differ in roles and
- * guards): *N is how many follow each other in RET_FIRST's array terms. NULL when there is none. */
+/* F of ROW (as it stood) may become V: not where it is immutable and filled. 0 or E_STATE. */
+int check_immutable(const struct row *row, const struct field *f, const struct value *v,
+                    struct err *err);
+
+/* Condition "field=a|b", "field!=a", "field!=" of a field's required_when, judged on ROW. */
+bool check_condition(const struct row *row, const char *condition);
+
+/* ROW lacks a field it must have by now: the first of them, or NULL. Nothing is asked of a record in
+ * the state it was created in (LEAVING: it is about to leave it), nor of an abandoned one. */
+const struct field *check_missing(const struct row *row, bool leaving);
+
+/* An account with ACTOR's roles may create and edit records of KIND at its side. 0 or E_ROLE. */
+int check_writer(const struct kind *kind, const struct actor *actor, struct err *err);
+
+/* The first transition of KIND from state FROM (NULL: creation) to TO, where TO is a state code or
+ * the action's Chinese label; others that share them lie further on in kind->transitions and differ
+ * in roles and guards. NULL when there is none. */
 const struct transition *transition_find(const struct kind *kind, const char *from,
                                          struct slice to);
 
@@ -76,8 +90,10 @@ int transition_check(const struct check *c, const struct transition *t, const st
 int transition_pick(const struct check *c, const struct row *row, struct slice to,
                     const struct actor *actor, const struct transition **ret, struct err *err);
 
-/* Creation needs these roles and the fields of the kind's `-` row (or, for kinds without
- * transitions, every required field). 0, E_ROLE or E_INVALID. */
+/* Creation needs the roles, fields and guards of the kind's `-` row (or, for kinds without
+ * transitions, its writers and every required field). A historic record needs a county_lead, one of
+ * the kind's historic states, a date before the site's go-live, and what that state implies.
+ * 0, E_ROLE, E_STATE, E_INVALID, E_GUARD, E_GUARD_LATER. */
 int creation_check(const struct check *c, const struct row *row, const struct actor *actor,
                    struct err *err);
 

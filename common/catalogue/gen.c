@@ -626,7 +626,7 @@ static void check_stream(const struct g_kind *k, const struct g_field *f)
 }
 
 /* "field=a|b", "field!=a", "field!=": the field exists, and so do the codes. */
-static void check_condition(const struct g_kind *k, const struct g_field *f)
+static void check_when(const struct g_kind *k, const struct g_field *f)
 {
     const struct line *l = f->at;
     char *parts[MAX_LIST], *values[MAX_LIST];
@@ -722,7 +722,7 @@ static void check_fields(void)
         check_kind(k);
         for (unsigned j = 0; j < k->n_own; j++) {
             check_stream(k, &k->fields[j]);
-            check_condition(k, &k->fields[j]);
+            check_when(k, &k->fields[j]);
             check_preset(&k->fields[j]);
             check_published(k, &k->fields[j]);
             (void)word(k->fields[j].at, F_REQUIRED, required_names);

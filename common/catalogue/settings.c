@@ -1,0 +1,79 @@
+/* Defaults of domain.md §2.5, §4.6, §5.5 and §1.8: "(default)" there marks our own choice. */
+#include "common/catalogue/settings.h"
+
+#include <assert.h>
+#include <string.h>
+
+const struct setting_info settings_list[] = {
+    {"receive_days", "学联委签收时限", 3, 0, 365, "工作日", "R-64"},
+    {"route_days", "学联委转送时限", 5, 0, 365, "工作日", "R-65"},
+    {"review_days", "提案审查时限", 15, 0, 365, "工作日", "R-65"},
+    {"sign_days", "承办单位签收时限", 3, 0, 365, "工作日", "R-67"},
+    {"decline_days", "申请退办时限", 10, 0, 365, "天", "R-67"},
+    {"co_months", "会办意见时限", 1, 0, 12, "月", "R-67"},
+    {"co_gap_days", "会办意见早于主办期限", 15, 0, 365, "天", "R-67"},
+    {"handle_months", "办理期限", 3, 1, 12, "月", "R-67"},
+    {"plenary_months", "大会提案办理期限", 3, 1, 12, "月", "R-67"},
+    {"extension_months", "含延期的办理期限上限", 6, 1, 24, "月", "R-67"},
+    {"feedback_days", "征询意见时限", 15, 1, 365, "天", "R-67"},
+    {"rehandle_months", "二次办理期限", 3, 1, 12, "月", "R-67"},
+    {"micro_days", "微建议办理期限", 15, 1, 365, "工作日", "R-66"},
+    {"info_days", "信息件办理期限", 30, 1, 365, "工作日", "R-66"},
+    {"warn_days", "临期提醒提前", 10, 0, 365, "天", "R-67"},
+    {"black_days", "严重逾期", 15, 0, 365, "天", "R-67"},
+    {"opinion_days", "民意办理期限", 15, 1, 365, "工作日", "R-51"},
+    {"opinion_feedback_days", "有结果后反馈群众时限", 10, 1, 365, "天", "R-51"},
+    {"backdate_days", "履职日志补录须说明原因", 30, 0, 3650, "天", "R-22"},
+    {"tracking_ack_days", "跟踪反馈视为已签收", 30, 1, 365, "天", "R-67"},
+    {"silent_days", "案卷无进展提醒", 30, 1, 365, "天", "R-67"},
+    {"quiet_days", "工作室无活动提醒", 30, 1, 365, "天", "R-02"},
+    {"quiet_red_days", "工作室长期无活动", 60, 1, 730, "天", "R-02"},
+    {"unsynced_days", "未同步提醒", 3, 1, 365, "天", "R-63"},
+    {"unsynced_red_days", "长期未同步", 7, 1, 365, "天", "R-63"},
+    {"unsynced_black_days", "严重未同步", 14, 1, 365, "天", "R-63"},
+    {"urgent_hours", "急件送达时限", 24, 1, 720, "小时", "R-63"},
+    {"critical_hours", "特急件送达时限", 4, 1, 720, "小时", "R-63"},
+    {"shift_log_days", "值班后补日志时限", 3, 0, 365, "天", "R-50"},
+    {"receipt_days", "文件签收时限", 3, 0, 365, "工作日", "R-00"},
+    {"plaque_days", "牌匾收回时限", 30, 0, 365, "天", "R-42"},
+    {"term_notice_days", "任期届满提醒", 90, 0, 730, "天", "R-41"},
+    {"wall_months", "上墙检查有效期", 12, 1, 60, "月", "R-19"},
+    {"county_review", "县级审核(一级审核)", 1, 0, 1, "是否", "R-63"},
+    {"two_person", "审核人不得为拟稿人", 0, 0, 1, "是否", "R-63"},
+    {"proposal_needs_city", "提案人须为市政协委员", 1, 0, 1, "是否", "R-65"},
+    {"upload_person", "反映人信息上报市级", 0, 0, 1, "是否", "R-51"},
+    {"go_live", "启用日期(年月日八位数字)", 0, 0, 29991231, "日期", "R-07"},
+    {"attachment_bytes", "单个附件上限", 20971520, 1024, 1073741824, "字节", ""},
+    {"proposal_words", "提案字数提示", 2000, 1, 20000, "字", "R-52"},
+    {"public_opinion_words", "社情民意信息字数提示", 1500, 1, 20000, "字", "R-52"},
+    {"special_report_words", "专题报告字数提示", 8000, 1, 20000, "字", "R-52"},
+    {"micro_suggestion_words", "微建议字数提示", 300, 1, 20000, "字", "R-52"},
+    {"grade_excellent", "优秀等次下限", 85, 0, 100, "分", "R-04"},
+    {"grade_good", "良好等次下限", 70, 0, 100, "分", "R-04"},
+    {"grade_pass", "合格等次下限", 60, 0, 100, "分", "R-04"},
+    {"retention_years", "反映人信息保留期", 3, 1, 100, "年", "R-51"},
+    {"password_days", "口令有效期", 90, 1, 3650, "天", ""},
+    {"password_fails", "口令错误锁定次数", 5, 1, 100, "次", ""},
+    {"lock_minutes", "账户锁定时长", 30, 1, 1440, "分钟", ""},
+    {"account_idle_days", "账户停用前未使用", 90, 1, 3650, "天", ""},
+    {"skew_warn_ms", "时钟偏差提醒", 300000, 0, 86400000, "毫秒", ""},
+};
+const unsigned settings_n = sizeof settings_list / sizeof *settings_list;
+
+const struct setting_info *setting_info(const char *name)
+{
+    for (unsigned i = 0; i < settings_n; i++) {
+        if (strcmp(settings_list[i].name, name) == 0) {
+            return &settings_list[i];
+        }
+    }
+    return NULL;
+}
+
+int64_t setting(const struct settings *s, const char *name, uint32_t site)
+{
+    const struct setting_info *info = setting_info(name);
+
+    assert(info != NULL);
+    return s == NULL || s->get == NULL ? info->preset : s->get(s->ctx, name, site);
+}
