@@ -139,8 +139,7 @@ static int issue(const struct plan *p, struct cert **ret, struct err *err)
     return code;
 }
 
-int ca_new(msec_t now, const struct key *key, const char *name, struct cert **ret,
-           struct err *err)
+int ca_new(msec_t now, const struct key *key, const char *name, struct cert **ret, struct err *err)
 {
     const struct plan p = {
         .ca_key = key->pkey,
@@ -258,7 +257,8 @@ int ca_issue_replica(const struct cert *ca, const struct key *ca_key, struct sli
 
 static bool is_dns_name(const char *host)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
     size_t len = strlen(host);
 
     return len > 0 && len <= HOST_MAX && strspn(host, allowed) == len;

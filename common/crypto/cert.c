@@ -131,9 +131,8 @@ int cert_load(const char *path, struct cert **ret, struct err *err)
     code = secret_file_read(path, false, &pem, err);
     if (code == 0) {
         bio = BIO_new_mem_buf(pem.len == 0 ? (const uint8_t *)"" : pem.p, (int)pem.len);
-        code = bio == NULL
-                   ? err_set(err, E_NOMEM, NULL)
-                   : cert_around(PEM_read_bio_X509(bio, NULL, no_password, NULL), ret, err);
+        code = bio == NULL ? err_set(err, E_NOMEM, NULL)
+                           : cert_around(PEM_read_bio_X509(bio, NULL, no_password, NULL), ret, err);
         BIO_free(bio);
         if (code != 0)
             (void)err_wrap(err, code, "证书文件 %s", path);
@@ -154,7 +153,8 @@ void cert_fingerprint(const struct cert *c, uint8_t ret[HASH_SIZE])
 {
     int ok = X509_digest(c->x, EVP_sha256(), ret, NULL);
 
-    assert(ok == 1); /* a certificate that was read can be hashed; a made-up identity is no answer */
+    /* A certificate that was read can be hashed; and a made-up identity is no answer. */
+    assert(ok == 1);
     (void)ok;
 }
 
@@ -258,8 +258,7 @@ static int replica_uri_parse(const char *uri, uint32_t *ret_site, struct id *ret
     return 0;
 }
 
-int cert_replica(const struct cert *c, uint32_t *ret_site, struct id *ret_replica,
-                 struct err *err)
+int cert_replica(const struct cert *c, uint32_t *ret_site, struct id *ret_replica, struct err *err)
 {
     char uri[URI_SIZE];
     uint32_t site;

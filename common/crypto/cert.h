@@ -51,8 +51,7 @@ int cert_public(const struct cert *c, struct buf *out);
 
 /* The site and replica of a replica's certificate. E_AUTH unless there is exactly one URI of the
  * form above, no embedded NUL, and nothing else in the name. */
-int cert_replica(const struct cert *c, uint32_t *ret_site, struct id *ret_replica,
-                 struct err *err);
+int cert_replica(const struct cert *c, uint32_t *ret_site, struct id *ret_replica, struct err *err);
 
 /* The ledger of the daemon's certificate. E_AUTH unless there is exactly one URI of the form above,
  * beside it only DNS names and addresses, and nothing else in the name. */
@@ -60,8 +59,7 @@ int cert_city(const struct cert *c, struct id *ret_ledger, struct err *err);
 
 /* A new CA (self-signed, path length 0, key usage certSign and cRLSign). NOW judges validity; 5 minutes
  * are given to clocks that lag. */
-int ca_new(msec_t now, const struct key *key, const char *name, struct cert **ret,
-           struct err *err);
+int ca_new(msec_t now, const struct key *key, const char *name, struct cert **ret, struct err *err);
 
 /* PKCS#10 DER of K, appended. */
 int csr_new(const struct key *k, struct buf *out, struct err *err);

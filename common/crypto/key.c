@@ -95,7 +95,8 @@ int key_save(const struct key *k, const char *path, struct err *err)
     long len;
     int ret;
 
-    if (pem == NULL || PEM_write_bio_PKCS8PrivateKey(pem, k->pkey, NULL, NULL, 0, NULL, NULL) != 1) {
+    if (pem == NULL ||
+        PEM_write_bio_PKCS8PrivateKey(pem, k->pkey, NULL, NULL, 0, NULL, NULL) != 1) {
         ret = openssl_failed(err, E_INTERNAL, "无法写出密钥");
     } else {
         len = BIO_get_mem_data(pem, &text);

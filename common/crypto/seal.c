@@ -94,12 +94,10 @@ int seal_open(const struct seal_key *key, struct slice aad, struct slice sealed,
     return E_CORRUPT;
 }
 
-void seal_nonce(const struct seal_key *key, struct slice seed,
-                uint8_t ret_nonce[SEAL_NONCE_SIZE])
+void seal_nonce(const struct seal_key *key, struct slice seed, uint8_t ret_nonce[SEAL_NONCE_SIZE])
 {
     uint8_t mac[EVP_MAX_MD_SIZE];
-    const uint8_t *made =
-        HMAC(EVP_sha256(), key->b, SEAL_KEY_SIZE, seed.p, seed.len, mac, NULL);
+    const uint8_t *made = HMAC(EVP_sha256(), key->b, SEAL_KEY_SIZE, seed.p, seed.len, mac, NULL);
 
     assert(made != NULL); /* a nonce that is not from the seed would be worse than an end */
     memcpy(ret_nonce, mac, SEAL_NONCE_SIZE);
@@ -113,9 +111,8 @@ static int read_key(const char *path, struct seal_key *ret, struct err *err)
 
     buf_init(&text, SECRET_FILE_MAX);
     ret_code = secret_file_read(path, true, &text, err);
-    if (ret_code == 0 &&
-        (text.len != 2 * SEAL_KEY_SIZE + 1 || text.p[2 * SEAL_KEY_SIZE] != '\n' ||
-         hex_decode((const char *)text.p, 2 * SEAL_KEY_SIZE, key.b) != 0))
+    if (ret_code == 0 && (text.len != 2 * SEAL_KEY_SIZE + 1 || text.p[2 * SEAL_KEY_SIZE] != '\n' ||
+                          hex_decode((const char *)text.p, 2 * SEAL_KEY_SIZE, key.b) != 0))
         ret_code = err_set(err, E_MALFORMED, "密钥文件 %s 的格式不对", path);
     if (ret_code == 0)
         *ret = key;
@@ -142,8 +139,8 @@ static int make_key(const char *path, const struct random *random, struct err *e
     return ret;
 }
 
-int seal_key_load(const char *path, bool create, const struct random *random,
-                  struct seal_key *ret, struct err *err)
+int seal_key_load(const char *path, bool create, const struct random *random, struct seal_key *ret,
+                  struct err *err)
 {
     int code = read_key(path, ret, err);
 

@@ -22,12 +22,11 @@ int seal(const struct seal_key *key, const uint8_t nonce[SEAL_NONCE_SIZE], struc
 int seal_open(const struct seal_key *key, struct slice aad, struct slice sealed, struct buf *out);
 
 /* A nonce from a seed that never repeats under one key: HMAC-SHA-256(key, seed), cut. */
-void seal_nonce(const struct seal_key *key, struct slice seed,
-                uint8_t ret_nonce[SEAL_NONCE_SIZE]);
+void seal_nonce(const struct seal_key *key, struct slice seed, uint8_t ret_nonce[SEAL_NONCE_SIZE]);
 
 /* Read a 0600 key file (64 hex digits and a newline); with CREATE a missing one is made, synced.
  * E_NOTFOUND, E_DENIED (readable by others), E_MALFORMED, E_IO, E_FULL. */
-int seal_key_load(const char *path, bool create, const struct random *random,
-                  struct seal_key *ret, struct err *err);
+int seal_key_load(const char *path, bool create, const struct random *random, struct seal_key *ret,
+                  struct err *err);
 
 #endif

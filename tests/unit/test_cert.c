@@ -216,8 +216,9 @@ static void test_cert__issue_city(void **state)
     struct cert *c;
     struct id ledger;
 
-    assert_int_equal(
-        ca_issue_city(f->ca, f->ca_key, f->key, &f->ledger, hosts, NOW, CERT_DAYS, &c, NULL), 0);
+    assert_int_equal(ca_issue_city(f->ca, f->ca_key, f->key, &f->ledger, hosts, NOW, CERT_DAYS, &c,
+                                   NULL),
+                     0);
     assert_int_equal(cert_city(c, &ledger, NULL), 0);
     assert_true(id_eq(&ledger, &f->ledger));
     assert_int_equal(verify(f, c, NOW, X509_PURPOSE_SSL_SERVER), X509_V_OK);
@@ -226,9 +227,9 @@ static void test_cert__issue_city(void **state)
     assert_int_equal(X509_check_ip_asc(c->x, "192.0.2.7", 0), 1);
     assert_int_equal(X509_check_ip_asc(c->x, "2001:db8::7", 0), 1);
     expect_no_replica(c);
-    assert_int_equal(
-        ca_issue_city(f->ca, f->ca_key, f->key, &f->ledger, bad, NOW, CERT_DAYS, &c, NULL),
-        E_INVALID);
+    assert_int_equal(ca_issue_city(f->ca, f->ca_key, f->key, &f->ledger, bad, NOW, CERT_DAYS, &c,
+                                   NULL),
+                     E_INVALID);
     c = issue(f);
     assert_int_equal(cert_city(c, &ledger, NULL), E_AUTH);
     cert_free(c);
@@ -272,8 +273,7 @@ static void test_cert__doubled_names(void **state)
 {
     struct fixture *f = *state;
     struct cert *c = forge(f, CN_GOOD, uri(URI_GOOD), NULL);
-    X509_EXTENSION *san =
-        X509_get_ext(c->x, X509_get_ext_by_NID(c->x, NID_subject_alt_name, -1));
+    X509_EXTENSION *san = X509_get_ext(c->x, X509_get_ext_by_NID(c->x, NID_subject_alt_name, -1));
 
     assert_int_equal(X509_add_ext(c->x, san, -1), 1);
     expect_no_replica(c);

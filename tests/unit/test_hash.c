@@ -36,7 +36,8 @@ static void test_hash__sm3_matches_the_standard(void **state)
 static void test_hash__sha256_matches_the_standard(void **state)
 {
     (void)state;
-    expect_hash("sha256", "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    expect_hash("sha256", "abc",
+                "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     expect_hash("sha256", "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
