@@ -43,12 +43,12 @@ struct tls {
     struct buf parked;   /* kept input, from PARKED_AT on */
     size_t parked_at;
     struct buf out;
-    int ret;        /* the first failure; final */
-    unsigned keys;  /* key updates received */
-    bool open;      /* handshake done */
-    bool eof;       /* the network ended */
-    bool broken;    /* OpenSSL must not be asked for a shutdown any more */
-    bool said_end;  /* our close_notify is out */
+    int ret;       /* the first failure; final */
+    unsigned keys; /* key updates received */
+    bool open;     /* handshake done */
+    bool eof;      /* the network ended */
+    bool broken;   /* OpenSSL must not be asked for a shutdown any more */
+    bool said_end; /* our close_notify is out */
 };
 
 /* The BIO */
@@ -175,7 +175,7 @@ static int verify_step(int ok, X509_STORE_CTX *ctx)
     return 0;
 }
 
-static X509 *find_pinned(const STACK_OF(X509) *sent, const uint8_t pin[HASH_SIZE])
+static X509 *find_pinned(const STACK_OF(X509) * sent, const uint8_t pin[HASH_SIZE])
 {
     uint8_t print[HASH_SIZE];
 
@@ -195,7 +195,7 @@ static int verify_pinned(X509_STORE_CTX *ctx, void *arg)
 {
     const struct tls_config *config = arg;
     X509 *root = find_pinned(X509_STORE_CTX_get0_untrusted(ctx), config->pin);
-    STACK_OF(X509) *anchors;
+    STACK_OF(X509) * anchors;
     int ok;
 
     if (root == NULL) {
@@ -240,8 +240,7 @@ static void count_key_updates(int sent, int version, int type, const void *p, si
 
     (void)version;
     (void)arg;
-    if (!sent && type == SSL3_RT_HANDSHAKE && len > 0 &&
-        *(const uint8_t *)p == SSL3_MT_KEY_UPDATE)
+    if (!sent && type == SSL3_RT_HANDSHAKE && len > 0 && *(const uint8_t *)p == SSL3_MT_KEY_UPDATE)
         t->keys++;
 }
 
