@@ -50,6 +50,7 @@ struct fixture {
     struct err refusal; /* the last one */
     uv_timer_t deadline;
     bool late;
+    bool faults; /* memory runs out: a write may fail */
 };
 
 /* the peers' behaviour */
@@ -67,6 +68,17 @@ static void note_queue(struct peer *p)
         p->most_queued = n;
 }
 
+static bool write_all(struct peer *p, struct slice data)
+{
+    int ret = stream_write(p->stream, data);
+
+    if (ret != 0 && p->f->faults)
+        return false;
+    assert_int_equal(ret, 0);
+    note_queue(p);
+    return true;
+}
+
 /* Send on until done or full. */
 static void send_pattern(struct peer *p)
 {
@@ -77,9 +89,9 @@ static void send_pattern(struct peer *p)
 
         for (size_t i = 0; i < n; i++)
             block[i] = pattern(p->sent + i);
-        assert_int_equal(stream_write(p->stream, (struct slice){block, n}), 0);
+        if (!write_all(p, (struct slice){block, n}))
+            return;
         p->sent += n;
-        note_queue(p);
     }
 }
 
@@ -114,9 +126,7 @@ static void peer_data(void *ctx, struct slice data)
         return;
     }
     if (p->echo) {
-        assert_int_equal(stream_write(p->stream, data), 0);
-        note_queue(p);
-        if (stream_is_full(p->stream))
+        if (write_all(p, data) && stream_is_full(p->stream))
             stream_pause(p->stream);
     }
     if (p->slow) {
@@ -622,6 +632,43 @@ static void test_uv_stream__listener_close(void **state)
                      0);
 }
 
+static void reset(struct peer *p)
+{
+    p->opened = p->closed = false;
+    p->stream = NULL;
+    p->sent = p->got.len = 0;
+}
+
+/* Whichever allocation fails, the streams end with a reason, and the next connection works. */
+static void test_uv_stream__memory_runs_out(void **state)
+{
+    struct fixture *f = *state;
+    unsigned k = 1;
+    bool hit = true;
+
+    f->faults = true;
+    f->client.to_send = f->client.close_after = 5000;
+    f->server.echo = true;
+    for (; hit && k < 200; k++) {
+        reset(&f->client);
+        reset(&f->server);
+        (void)buf_grow(&f->client.got, 8000); /* the test's own memory is not at stake */
+        (void)buf_grow(&f->server.got, 8000);
+        f->client.got.len = f->server.got.len = 0;
+        mem_fault_set(k);
+        if (stream_connect(f->net, f->client_config, "127.0.0.1", listener_port(f->listener),
+                           PKI_NOW, 5000, &peer_events, &f->client, &f->client.stream, NULL) != 0)
+            f->client.closed = true;
+        RUN_UNTIL(f, f->client.closed && (f->server.stream == NULL || f->server.closed) &&
+                         listener_unfinished(f->listener) == 0);
+        hit = mem_fault_hits() > 0;
+        mem_fault_set(0);
+        if (!hit)
+            expect_pattern(&f->client.got, 5000);
+    }
+    assert_true(k > 10 && k < 200);
+}
+
 /* An address in use, and one that is none. */
 static void test_uv_stream__listener_errors(void **state)
 {
@@ -660,6 +707,7 @@ int main(void)
         T(wrong_ca),
         T(config_is_swapped),
         T(listener_close),
+        T(memory_runs_out),
         T(listener_errors),
     };
 
