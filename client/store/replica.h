@@ -15,7 +15,8 @@
 struct replica;
 
 struct replica_keys {
-    const struct hasher *hasher; /* NULL at open: as the file says */
+    const struct hasher *hasher; /* at creation; NULL at open: as the file says, from hasher_of */
+    const struct hasher *(*hasher_of)(enum hash_alg alg); /* crypto/hash.h; may be NULL with a hasher */
     struct verifier log_key;     /* judges signed heads */
     const struct vault *vault;
     /* The site's own key, which the city does not have. NULL: this computer has not got it; then `site`
@@ -100,7 +101,7 @@ int replica_apply(struct replica *r, uint32_t stream, uint64_t first_seq,
 /* Keep a refusal (once) and take its changes out of the overlay. *ret_until_n is the last n made before
  * now, for RefusedAck. */
 int replica_refused(struct replica *r, uint64_t first_n, uint64_t last_n, uint64_t at_n,
-                    struct slice code, struct slice text, uint64_t *ret_until_n,
+                    struct slice code, struct slice text, msec_t now, uint64_t *ret_until_n,
                     struct err *err);
 
 /* The newest signed head of `city` (hash only): a witness against a rewritten log. */

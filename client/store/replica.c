@@ -1,0 +1,365 @@
+/* Opening a replica, its transactions and what it knows of itself. */
+#include "client/store/replica_internal.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+extern const char embed_0001_replica[];
+
+static const struct store_step steps[] = {
+    {"0001_replica", embed_0001_replica},
+    {NULL, NULL},
+};
+
+static const char *const statements[RS_COUNT] = {
+    [RS_OWN_GET] = "SELECT hash, ledger, replica, clerk, site, k, n, chain FROM own",
+    [RS_OWN_PUT] = "UPDATE own SET n = ?1, chain = ?2",
+    [RS_PENDING_PUT] = "INSERT INTO pending (n, first_n, act_len, act_bytes, record, kind, bytes,"
+                       " side, hash, before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [RS_PENDING_GET] = "SELECT n, first_n, bytes, side, hash FROM pending WHERE n = ?1",
+    [RS_PENDING_DEL] = "DELETE FROM pending WHERE n = ?1",
+    [RS_PENDING_OF] = "SELECT n, bytes, side FROM pending WHERE record = ?1 ORDER BY n",
+    [RS_PENDING_HAS] = "SELECT 1 FROM pending WHERE record = ?1 LIMIT 1",
+    [RS_PENDING_FROM] = "SELECT n, first_n, act_len, act_bytes, bytes, side FROM pending"
+                        " WHERE n >= ?1 ORDER BY n",
+    [RS_PENDING_FIRST] = "SELECT n, before FROM pending ORDER BY n LIMIT 1",
+    [RS_PENDING_COUNT] = "SELECT count(*) FROM pending",
+    [RS_BASE_GET] = "SELECT row FROM base_row WHERE record = ?1",
+    [RS_BASE_PUT] = "INSERT INTO base_row (record, kind, row) VALUES (?1, ?2, ?3)"
+                    " ON CONFLICT (record) DO UPDATE SET row = excluded.row",
+    [RS_BASE_DEL] = "DELETE FROM base_row WHERE record = ?1",
+    [RS_REFUSED_GET] = "SELECT last_n, until_n FROM refused WHERE first_n = ?1",
+    [RS_REFUSED_PUT] = "INSERT INTO refused (first_n, last_n, at_n, code, text, until_n, at)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [RS_REFUSED_DEL] = "DELETE FROM refused WHERE first_n = (SELECT max(first_n) FROM refused"
+                       " WHERE first_n <= ?1) AND last_n >= ?1 AND NOT EXISTS (SELECT 1 FROM"
+                       " refused_change c WHERE c.n BETWEEN refused.first_n AND refused.last_n)",
+    [RS_REFUSED_COUNT] = "SELECT count(*) FROM refused",
+    [RS_REFUSED_CHANGE_PUT] = "INSERT INTO refused_change (n, bytes, side, hash)"
+                              " SELECT n, bytes, side, hash FROM pending"
+                              " WHERE n BETWEEN ?1 AND ?2",
+    [RS_REFUSED_CHANGE_GET] = "SELECT n, n, bytes, side, hash FROM refused_change WHERE n = ?1",
+    [RS_REFUSED_CHANGE_DEL] = "DELETE FROM refused_change WHERE n = ?1",
+    [RS_HEAD_PUT] = "INSERT INTO head (stream, seq, compared, bytes, signature)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (stream, seq) DO UPDATE SET"
+                    " compared = excluded.compared, bytes = excluded.bytes,"
+                    " signature = excluded.signature",
+    [RS_HEAD_AT] = "SELECT bytes FROM head WHERE stream = ?1 AND seq = ?2",
+    [RS_HEAD_DUE] = "SELECT seq, bytes, signature FROM head"
+                    " WHERE stream = ?1 AND compared = 0 AND seq <= ?2 ORDER BY seq LIMIT 1",
+    [RS_HEAD_NEWEST] = "SELECT seq, bytes, signature FROM head"
+                       " WHERE stream = ?1 AND compared = 1 ORDER BY seq DESC LIMIT 1",
+    [RS_HEAD_DROP] = "DELETE FROM head WHERE stream = ?1 AND (seq < ?2 OR (compared = 1"
+                     " AND seq <> ?2))",
+    [RS_HEAD_DEL] = "DELETE FROM head WHERE stream = ?1 AND seq = ?2",
+    [RS_SERIAL_NEXT] = "INSERT INTO serial (prefix, year, last) VALUES (?1, ?2, 1)"
+                       " ON CONFLICT (prefix, year) DO UPDATE SET last = last + 1"
+                       " RETURNING last",
+};
+
+static int own_read(struct replica *r, struct own *ret, struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_OWN_GET];
+    struct slice chain;
+    int status = sql_step(st, err);
+
+    if (status == 0)
+        return err_set(err, E_NOTFOUND, "本机的数据库尚未建好，请先接入");
+    if (status < 0)
+        return status;
+    ret->hash = (enum hash_alg)sqlite3_column_int(st, 0);
+    ret->ledger = sql_id(st, 1);
+    ret->replica = sql_id(st, 2);
+    ret->clerk = sql_id(st, 3);
+    ret->site = (uint32_t)sqlite3_column_int64(st, 4);
+    ret->k = (uint32_t)sqlite3_column_int64(st, 5);
+    ret->n = (uint64_t)sqlite3_column_int64(st, 6);
+    chain = sql_blob(st, 7);
+    status = chain.len == HASH_SIZE ? 0 : err_set(err, E_CORRUPT, "本机更改的校验值不完整");
+    if (status == 0)
+        memcpy(ret->chain, chain.p, HASH_SIZE);
+    sql_done(st);
+    return status;
+}
+
+/* ---- transactions ---- */
+
+static void forget(struct replica *r)
+{
+    r->own_moved = false;
+    r->open = false;
+    r->failed = false;
+    r->has_actor = false;
+    r->letters[0] = '\0';
+}
+
+int replica_begin(struct replica *r, struct err *err)
+{
+    int ret = store_begin(r->store, err);
+
+    if (ret != 0)
+        return ret;
+    ret = own_read(r, &r->own, err);
+    if (ret != 0)
+        replica_rollback(r);
+    return ret;
+}
+
+int replica_commit(struct replica *r, struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_OWN_PUT];
+    int ret = 0;
+
+    if (r->own_moved) {
+        sql_bind_int(st, 1, (int64_t)r->own.n);
+        sql_bind_blob(st, 2, (struct slice){r->own.chain, HASH_SIZE});
+        ret = sql_run(st, err);
+    }
+    if (ret == 0)
+        ret = store_commit(r->store, err);
+    if (ret != 0)
+        store_rollback(r->store);
+    forget(r);
+    return ret;
+}
+
+void replica_rollback(struct replica *r)
+{
+    store_rollback(r->store);
+    forget(r);
+}
+
+/* ---- opening ---- */
+
+static int open_store(const char *path, const struct replica_keys *keys, bool create,
+                      struct replica **ret, struct err *err)
+{
+    struct store_options o = {.create = create, .vfs = keys->vfs, .steps = steps};
+    struct replica *r = mem_calloc(1, sizeof *r);
+    int status;
+
+    if (r == NULL)
+        return err_set(err, E_NOMEM, NULL);
+    r->keys = *keys;
+    r->hasher = keys->hasher;
+    buf_init(&r->scratch, WORK_MAX);
+    buf_init(&r->bytes, WORK_MAX);
+    if (keys->vault != NULL) {
+        r->vault = *keys->vault;
+        r->keys.vault = &r->vault;
+    }
+    o.vault = r->keys.vault;
+    status = store_open(path, &o, &r->store, err);
+    if (status == 0)
+        r->db = store_db(r->store);
+    for (unsigned i = 0; status == 0 && i < RS_COUNT; i++)
+        status = sql_prepare(r->db, statements[i], &r->st[i], err);
+    if (status != 0) {
+        replica_close(r);
+        return status;
+    }
+    *ret = r;
+    return 0;
+}
+
+void replica_close(struct replica *r)
+{
+    if (r == NULL)
+        return;
+    if (r->store != NULL)
+        store_rollback(r->store);
+    for (unsigned i = 0; i < RS_COUNT; i++)
+        (void)sqlite3_finalize(r->st[i]); /* repeats an old result */
+    store_close(r->store);
+    buf_release(&r->scratch);
+    buf_release(&r->bytes);
+    mem_free(r);
+}
+
+static int start_stream(struct replica *r, uint32_t stream, const struct replica_facts *f,
+                        struct err *err)
+{
+    struct stream_head h = {.stream = stream, .incarnation = f->incarnation};
+
+    chain_start(r->hasher, stream, &f->ledger, h.hash);
+    return store_stream_put(r->store, &h, err);
+}
+
+static int own_make(struct replica *r, const struct replica_facts *f, struct err *err)
+{
+    static const char query[] = "INSERT OR IGNORE INTO own (one, hash, ledger, replica, clerk, site,"
+                                " k, n, chain) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)";
+    uint8_t chain[HASH_SIZE];
+    sqlite3_stmt *st;
+    int ret = sql_prepare(r->db, query, &st, err);
+
+    if (ret != 0)
+        return ret;
+    own_chain_start(r->hasher, &f->id, chain);
+    sql_bind_int(st, 1, r->hasher->alg);
+    sql_bind_id(st, 2, &f->ledger);
+    sql_bind_id(st, 3, &f->id);
+    sql_bind_id(st, 4, &f->clerk);
+    sql_bind_int(st, 5, f->site);
+    sql_bind_int(st, 6, f->k);
+    sql_bind_blob(st, 7, (struct slice){chain, HASH_SIZE});
+    ret = sql_run(st, err);
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    if (ret == 0 && sqlite3_changes(r->db) == 0)
+        ret = err_set(err, E_EXISTS, "本机已经接入");
+    return ret;
+}
+
+int replica_create(const char *path, const struct replica_keys *keys,
+                   const struct replica_facts *f, struct err *err)
+{
+    struct replica *r;
+    int ret;
+
+    if (keys->hasher == NULL)
+        return err_set(err, E_INTERNAL, NULL);
+    ret = open_store(path, keys, true, &r, err);
+    if (ret != 0)
+        return ret;
+    ret = store_begin(r->store, err);
+    if (ret == 0)
+        ret = own_make(r, f, err);
+    if (ret == 0)
+        ret = start_stream(r, STREAM_SHARED, f, err);
+    if (ret == 0)
+        ret = start_stream(r, f->site, f, err);
+    if (ret == 0)
+        ret = store_commit(r->store, err);
+    replica_close(r); /* rolls back what was not committed */
+    return ret;
+}
+
+/* The hash function is the file's; the caller's must agree. */
+static int choose_hasher(struct replica *r, struct err *err)
+{
+    if (r->hasher == NULL && r->keys.hasher_of != NULL)
+        r->hasher = r->keys.hasher_of(r->own.hash);
+    if (r->hasher == NULL || r->hasher->alg != r->own.hash)
+        return err_set(err, E_VERSION, "本程序没有数据库所用的校验算法（%d）", (int)r->own.hash);
+    return 0;
+}
+
+int replica_open(const char *path, const struct replica_keys *keys, struct replica **ret,
+                 struct err *err)
+{
+    struct replica *r;
+    int status;
+
+    *ret = NULL;
+    status = open_store(path, keys, false, &r, err);
+    if (status != 0)
+        return status;
+    status = own_read(r, &r->own, err);
+    if (status == 0)
+        status = choose_hasher(r, err);
+    if (status != 0) {
+        replica_close(r);
+        return status;
+    }
+    *ret = r;
+    return 0;
+}
+
+struct store *replica_store(struct replica *r)
+{
+    return r->store;
+}
+
+const struct hasher *replica_hasher(const struct replica *r)
+{
+    return r->hasher;
+}
+
+/* ---- facts ---- */
+
+static int count(struct replica *r, enum replica_stmt which, uint64_t *ret, struct err *err)
+{
+    sqlite3_stmt *st = r->st[which];
+    int status = sql_step(st, err);
+
+    if (status == 1)
+        *ret = (uint64_t)sqlite3_column_int64(st, 0);
+    sql_done(st);
+    return status < 0 ? status : 0;
+}
+
+static int count_row(void *ctx, struct row *row)
+{
+    (void)row;
+    ++*(uint64_t *)ctx;
+    return 0;
+}
+
+static int count_conflicts(struct replica *r, uint64_t *ret, struct err *err)
+{
+    const struct kind *kind = catalogue_kind_named("conflict");
+    struct store_filter open = {.tag = TAG_STATE, .v = value_str("open")};
+
+    *ret = 0;
+    return store_row_list(r->store, kind, &open, 1, 0, 0, count_row, ret, err);
+}
+
+/* All own changes up to the one before the first pending one were answered. */
+static int acked(struct replica *r, struct replica_facts *f, struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_PENDING_FIRST];
+    int status = sql_step(st, err);
+
+    f->acked_n = f->own_n;
+    memcpy(f->acked_chain, f->own_chain, HASH_SIZE);
+    if (status == 1 && sql_blob(st, 1).len == HASH_SIZE) {
+        f->acked_n = (uint64_t)sqlite3_column_int64(st, 0) - 1;
+        memcpy(f->acked_chain, sql_blob(st, 1).p, HASH_SIZE);
+    }
+    sql_done(st);
+    return status < 0 ? status : 0;
+}
+
+static int read_facts(struct replica *r, struct replica_facts *f, struct err *err)
+{
+    struct stream_head h;
+    struct own own;
+    int ret = own_read(r, &own, err);
+
+    if (ret != 0)
+        return ret;
+    *f = (struct replica_facts){.id = own.replica, .ledger = own.ledger, .clerk = own.clerk,
+                                .site = own.site, .k = own.k, .own_n = own.n};
+    memcpy(f->own_chain, r->open ? r->own.chain : own.chain, HASH_SIZE);
+    if (r->open)
+        f->own_n = r->own.n;
+    ret = acked(r, f, err);
+    if (ret == 0)
+        ret = count(r, RS_PENDING_COUNT, &f->pending, err);
+    if (ret == 0)
+        ret = count(r, RS_REFUSED_COUNT, &f->refused, err);
+    if (ret == 0)
+        ret = count_conflicts(r, &f->conflicts, err);
+    if (ret == 0)
+        ret = store_stream_get(r->store, own.site, &h, err);
+    if (ret == 0)
+        f->incarnation = h.incarnation;
+    return ret;
+}
+
+int replica_facts(struct replica *r, struct replica_facts *ret, struct err *err)
+{
+    struct replica_facts f;
+    /* One snapshot: another process may commit between two questions. */
+    int status = r->open ? 0 : sql_exec(r->db, "BEGIN", err);
+
+    if (status != 0)
+        return status;
+    status = read_facts(r, &f, err);
+    if (!r->open)
+        (void)sql_exec(r->db, "COMMIT", NULL); /* it only read */
+    if (status == 0)
+        *ret = f;
+    return status;
+}
