@@ -1,0 +1,47 @@
+/* Records and their history shown: for people as a table or lines, with --json for programs. */
+#ifndef ZTC_CMD_SHOW_H
+#define ZTC_CMD_SHOW_H
+
+#include "common/base/json.h"
+#include "common/cmd/args.h"
+#include "common/cmd/names.h"
+
+/* What showing needs; borrowed. */
+struct view {
+    struct store *store;
+    struct names *names;
+    FILE *out;
+    bool json;
+};
+
+/* One value: masked where its field is, labels of codes, names of records. ROW gives a rid its kind;
+ * may be NULL. */
+int show_text(const struct view *v, struct buf *out, const struct row *row, const struct field *f,
+              const struct value *value, struct err *err);
+
+/* The same for programs: codes, ids, numbers; masked text where the field is masked. */
+void show_json(struct json *j, const struct field *f, const struct value *value);
+
+/* "field=value" texts as filters of KIND; values lie in A. E_USAGE for a field that cannot be compared
+ * (masked or not stored), E_INVALID. */
+int show_filters(const struct view *v, struct arena *a, const struct kind *kind,
+                 const struct pair *pairs, size_t n, struct store_filter **ret, struct err *err);
+
+/* `ls`: an array, or a table and the number of records. LIMIT 0: all. */
+int show_list(const struct view *v, const struct kind *kind, const struct store_filter *filters,
+              size_t n_filters, uint64_t limit, struct err *err);
+
+/* `show`: one object, or lines "label: value" of what is filled. */
+int show_record(const struct view *v, const struct row *row, struct err *err);
+
+/* `log`: what happened to a record, oldest first. */
+int show_log(const struct view *v, const struct row *row, struct err *err);
+
+/* `log --stream`: every entry of a stream; RAW gives its bytes in hex. */
+int show_stream(const struct view *v, uint32_t stream, bool raw, struct err *err);
+
+/* shared, city or a site's code. 0 or E_USAGE; and back, borrowed from BUF. */
+int stream_of_word(const char *word, uint32_t *ret, struct err *err);
+const char *stream_word(uint32_t stream, char buf[12]);
+
+#endif
