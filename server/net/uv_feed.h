@@ -1,0 +1,37 @@
+/* What the sessions read: the signed heads, and entries from memory while the tails have them.
+ *
+ *   writer ──advanced──► heads kept ──fill──► tails ──► on_heads ──► sessions read batches
+ *
+ * Sessions hear of a head once its entries are in the tail, so that what a commit brought is read
+ * from the store once and not by everyone. Heads of one commit stay together. */
+#ifndef ZTC_SERVER_UV_FEED_H
+#define ZTC_SERVER_UV_FEED_H
+
+#include "server/core/session.h"
+#include "server/net/uv_reader.h"
+#include "server/net/uv_writer.h"
+
+#define TAIL_MAX_BYTES (4u << 20) /* a stream */
+
+struct feed;
+
+/* ON_HEADS is called on the loop. */
+int feed_new(struct reader *reader, void (*on_heads)(void *ctx, const struct server_head *, size_t),
+             void *ctx, struct feed **ret, struct err *err);
+
+/* After the reader is closed. */
+void feed_free(struct feed *f);
+
+/* The heads as they stand before the writer starts, and later those it hands over. */
+void feed_start(struct feed *f, const struct writer_head *heads, size_t n);
+void feed_advanced(struct feed *f, const struct writer_head *heads, size_t n);
+
+/* The newest signed head of a stream; its seq, or 0 and empty slices. */
+uint64_t feed_head(struct feed *f, uint32_t stream, struct server_signed *ret);
+
+/* A batch from memory: its body appended to OUT. False when the tail does not have it. */
+bool feed_batch(struct feed *f, uint32_t stream, uint64_t from_seq,
+                const struct batch_limits *limits, struct body_codec *codec, struct buf *out,
+                uint32_t *ret_count, uint32_t *ret_size);
+
+#endif

@@ -1,0 +1,57 @@
+/* The synchronisation listener: a session for each connection, driven on the loop.
+ *
+ *   stream bytes ─► frame ─► session step ─► { stream, writer, feed, reader } ─► next event ─► … */
+#ifndef ZTC_SERVER_UV_SYNC_PORT_H
+#define ZTC_SERVER_UV_SYNC_PORT_H
+
+#include "common/net/uv_listener.h"
+#include "server/core/session.h"
+#include "server/net/uv_feed.h"
+#include "server/net/uv_reader.h"
+#include "server/net/uv_writer.h"
+
+#define REFUSED_CODES 64 /* E_* numbers */
+
+struct sync_port;
+
+struct sync_port_options {
+    uv_loop_t *loop;
+    struct net *net;
+    struct writer *writer;
+    struct reader *reader;
+    const struct server_options *session;
+    struct tls_config *tls;
+    const struct hasher *hasher;
+    msec_t (*clock)(void); /* the city's time */
+    struct random random;
+    struct id incarnation;
+    const char *host;
+    uint16_t port;
+};
+
+struct sync_port_counts {
+    size_t sessions;  /* connected now */
+    size_t serving;   /* of them, past their Welcome */
+    uint64_t opened;
+    uint64_t refused[REFUSED_CODES]; /* by -E_*: handshakes and sessions refused before serving */
+    struct err last;  /* the last refusal */
+};
+
+int sync_port_new(const struct sync_port_options *o, struct sync_port **ret, struct err *err);
+
+/* What feeds the sessions; made by the port, started by the daemon. */
+struct feed *sync_port_feed(struct sync_port *p);
+
+uint16_t sync_port_port(const struct sync_port *p);
+void sync_port_counts(const struct sync_port *p, struct sync_port_counts *ret);
+
+/* End the open sessions of REPLICA. */
+void sync_port_end(struct sync_port *p, const struct id *replica, int cause);
+
+/* Stop accepting and tell every session to end. */
+void sync_port_drain(struct sync_port *p);
+
+/* What is left is cut off; CB when nothing is, and the memory gone. Before writer and reader close. */
+void sync_port_close(struct sync_port *p, void (*cb)(void *ctx), void *ctx);
+
+#endif
