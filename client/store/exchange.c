@@ -1,0 +1,194 @@
+#include "client/store/exchange.h"
+
+#include "client/store/replica_internal.h"
+
+#include <string.h>
+
+static int add_cursor(void *ctx, const struct stream_head *h)
+{
+    struct client_facts *f = ctx;
+    struct client_cursor *c;
+
+    if (f->n_cursors == CLIENT_STREAMS)
+        return E_CORRUPT;
+    c = &f->cursors[f->n_cursors++];
+    c->stream = h->stream;
+    c->seq = h->seq;
+    memcpy(c->hash, h->hash, HASH_SIZE);
+    c->incarnation = h->incarnation;
+    return 0;
+}
+
+static struct client_ledger ledger_of(const struct replica_facts *f)
+{
+    return (struct client_ledger){
+        .own_n = f->own_n, .acked_n = f->acked_n, .waiting = f->own_n - f->acked_n};
+}
+
+int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err)
+{
+    struct replica_facts f;
+    int status = replica_facts(r, &f, err);
+
+    if (status == 0)
+        *ret = ledger_of(&f);
+    return status;
+}
+
+int exchange_facts(struct replica *r, const char *software,
+                   struct client_facts *ret, struct err *err)
+{
+    struct replica_facts f;
+    int status = replica_facts(r, &f, err);
+
+    if (status != 0)
+        return status;
+    memset(ret, 0, sizeof *ret);
+    ret->replica = f.id;
+    ret->catalogue = CATALOGUE_VERSION;
+    ret->software = software;
+    ret->ledger = ledger_of(&f);
+    memcpy(ret->own_chain, f.own_chain, HASH_SIZE);
+    memcpy(ret->acked_chain, f.acked_chain, HASH_SIZE);
+    return store_stream_each(replica_store(r), add_cursor, ret, err);
+}
+
+int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct err *err)
+{
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < welcome->n_heads; i++) {
+        struct slice bytes = wire_slice(welcome->heads[i]->head);
+        struct head head;
+
+        ret = head_decode(bytes, &head);
+        if (ret == 0 && head.stream == STREAM_CITY)
+            ret = replica_witness(r, bytes, wire_slice(welcome->heads[i]->signature), err);
+    }
+    return ret;
+}
+
+/* The chain of the own changes at N, from the change that follows it. E_FORK: nothing unanswered
+ * follows, and it is not the last. */
+static int chain_at(struct replica *r, uint64_t n, uint8_t ret[HASH_SIZE], struct err *err)
+{
+    struct replica_facts f;
+    sqlite3_stmt *st;
+    int status = replica_facts(r, &f, err);
+
+    if (status != 0)
+        return status;
+    if (n == f.own_n || n == f.acked_n) {
+        memcpy(ret, n == f.own_n ? f.own_chain : f.acked_chain, HASH_SIZE);
+        return 0;
+    }
+    status = sql_prepare(store_db(replica_store(r)), "SELECT before FROM pending WHERE n = ?1", &st,
+                         err);
+    if (status != 0)
+        return status;
+    sql_bind_int(st, 1, (int64_t)n + 1);
+    status = sql_step(st, err);
+    if (status == 1 && sql_blob(st, 0).len == HASH_SIZE) {
+        memcpy(ret, sql_blob(st, 0).p, HASH_SIZE);
+        status = 0;
+    } else if (status >= 0) {
+        status = err_set(err, E_FORK, NULL);
+    }
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    return status;
+}
+
+void exchange_check(struct replica *r, const struct client_update *up, struct client_event *ret,
+                    struct err *err)
+{
+    uint8_t chain[HASH_SIZE];
+
+    ret->kind = CLIENT_CHECKED;
+    ret->ret = chain_at(r, up->check.n, chain, err);
+    if (ret->ret == 0 && !slice_eq((struct slice){chain, HASH_SIZE}, up->check.chain))
+        ret->ret = err_set(err, E_FORK, NULL);
+}
+
+/* ---- up ---- */
+
+struct load {
+    struct buf plain;
+    uint64_t first_n;
+    uint32_t count;
+};
+
+static int add_change(void *ctx, uint64_t n, struct slice bytes, struct slice side)
+{
+    struct load *l = ctx;
+
+    if (l->count == 0)
+        l->first_n = n;
+    l->count++;
+    body_put_change(&l->plain, bytes, side);
+    return l->plain.ret;
+}
+
+void exchange_load(struct replica *r, const struct client_update *up, struct body_codec *codec,
+                   struct buf *packed, struct client_event *ret, struct err *err)
+{
+    struct load l = {.count = 0};
+
+    buf_init(&l.plain, WIRE_BODY_MAX);
+    buf_clear(packed);
+    ret->kind = CLIENT_LOADED;
+    ret->ret = replica_pending(r, up->load.from_n, up->load.max_count, up->load.max_bytes,
+                               add_change, &l, err);
+    if (ret->ret == 0 && l.count > 0)
+        ret->ret = body_compress(codec, buf_slice(&l.plain), packed);
+    ret->loaded.first_n = l.first_n;
+    ret->loaded.count = l.count;
+    ret->loaded.size = (uint32_t)l.plain.len;
+    ret->loaded.body = buf_slice(packed);
+    buf_release(&l.plain);
+}
+
+/* ---- down ---- */
+
+void exchange_apply(struct replica *r, const struct client_update *up, struct arena *a,
+                    struct client_event *ret, struct err *err)
+{
+    const Ztc__Entries *m = up->apply.frame;
+    const Ztc__EntriesBody *body = up->apply.body;
+    struct arrived *entries = arena_zalloc(a, body->n_entries * sizeof *entries);
+
+    ret->kind = CLIENT_APPLIED;
+    if (entries == NULL) {
+        ret->ret = err_set(err, E_NOMEM, NULL);
+        return;
+    }
+    for (size_t i = 0; i < body->n_entries; i++) {
+        const Ztc__Entry *e = body->entries[i];
+
+        entries[i].received_at = e->received_at;
+        entries[i].verdict = wire_slice(e->verdict);
+        entries[i].echo_n = e->has_echo_n ? e->echo_n : 0;
+        if (e->has_bytes)
+            entries[i].bytes = wire_slice(e->bytes);
+        if (e->has_side)
+            entries[i].side = wire_slice(e->side);
+    }
+    ret->ret = replica_apply(r, m->stream, m->first_seq, entries, body->n_entries,
+                             wire_slice(m->head->head), wire_slice(m->head->signature), err);
+    ret->applied.stream = m->stream;
+    ret->applied.seq = m->first_seq + body->n_entries - 1;
+    if (ret->ret == 0)
+        ret->ret = exchange_ledger(r, &ret->ledger, err);
+}
+
+void exchange_refused(struct replica *r, const struct client_update *up, msec_t now,
+                      struct client_event *ret, struct err *err)
+{
+    const Ztc__Refused *m = up->store_refused;
+
+    ret->kind = CLIENT_REFUSED_STORED;
+    ret->refused.first_n = m->first_n;
+    ret->ret = replica_refused(r, m->first_n, m->last_n, m->at_n, wire_slice(m->code),
+                               wire_slice(m->text), now, &ret->refused.until_n, err);
+    if (ret->ret == 0)
+        ret->ret = exchange_ledger(r, &ret->ledger, err);
+}
