@@ -37,6 +37,7 @@
     X(feedback_settled, "R-67")                                                                    \
     X(main_done, "R-65")                                                                           \
     X(not_proposal, "R-66")                                                                        \
+    X(not_sent_back, "R-66")                                                                       \
     X(merge_info, "R-66")                                                                          \
     X(no_merged_info, "R-66")                                                                      \
     X(info_main_done, "R-66")                                                                      \

@@ -421,6 +421,18 @@ int guard_not_proposal(const struct guard_case *g, struct err *err)
     return guard_says(g->row, "form", "proposal") ? guard_fail(err, "信息件不能是委员提案") : 0;
 }
 
+/* While its submission is back at the county for 补正, an info_case is decided on no further. */
+int guard_not_sent_back(const struct guard_case *g, struct err *err)
+{
+    struct row *submission;
+
+    int ret = lookup_ref(g->check->lookup, g->row, "submission_id", &submission);
+    if (ret != 0 || submission == NULL) {
+        return ret;
+    }
+    return row_in_state(submission, "returned") ? guard_fail(err, "转送件正在退回补正") : 0;
+}
+
 int guard_not_micro(const struct guard_case *g, struct err *err)
 {
     return guard_says(g->row, "form", "micro_suggestion") ? guard_fail(err, "微建议应直接转办") : 0;
