@@ -1,0 +1,250 @@
+/* status, verify, rebuild: how the replica stands.
+ *
+ * The agent writes what it is doing into `meta` of replica.db (agent.h); whether it still lives is told by
+ * agent.lock alone, for an agent that was killed cannot take its words back. */
+#include "client/cmd/commands.h"
+
+#include "common/base/hex.h"
+#include "common/base/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define OUT_MAX     (1u << 20)
+#define STREAMS_MAX 8u
+#define STATE_SIZE  64
+
+struct status {
+    struct replica_facts facts;
+    char state[STATE_SIZE];
+    struct slice cause, heads; /* of the agent; empty: none */
+    int64_t since;             /* 0: unknown */
+    struct stream_head streams[STREAMS_MAX];
+    size_t n_streams;
+};
+
+static int take_stream(void *ctx, const struct stream_head *h)
+{
+    struct status *s = ctx;
+
+    if (s->n_streams < STREAMS_MAX)
+        s->streams[s->n_streams++] = *h;
+    return 0;
+}
+
+/* A value of the agent's, empty when it never ran. */
+static int agent_text(struct work *w, const char *name, struct slice *ret)
+{
+    int status = store_meta_get(w->view.store, name, w->args->arena, ret, w->err);
+
+    if (status == E_NOTFOUND)
+        *ret = (struct slice){NULL, 0};
+    return status == E_NOTFOUND ? 0 : status;
+}
+
+static int read_agent(struct work *w, struct status *s)
+{
+    struct slice state;
+    int ret = agent_text(w, "agent_state", &state);
+
+    if (ret == 0)
+        ret = agent_text(w, "agent_cause", &s->cause);
+    if (ret == 0)
+        ret = agent_text(w, "agent_heads", &s->heads);
+    if (ret != 0)
+        return ret;
+    s->since = store_meta_int(w->view.store, "agent_since", 0);
+    if (home_agent_runs(w->home.dir) && state.len > 0)
+        (void)snprintf(s->state, sizeof s->state, "%.*s", (int)state.len, (const char *)state.p);
+    else
+        (void)snprintf(s->state, sizeof s->state, "stopped");
+    return 0;
+}
+
+static int read_status(struct work *w, struct status *s)
+{
+    int ret;
+
+    memset(s, 0, sizeof *s);
+    ret = replica_facts(w->home.replica, &s->facts, w->err);
+    if (ret == 0)
+        ret = read_agent(w, s);
+    if (ret == 0)
+        ret = store_stream_each(w->view.store, take_stream, s, w->err);
+    return ret;
+}
+
+/* The city's head of a stream as the agent last heard it: lines "stream seq". Never below the cursor. */
+static uint64_t head_of(const struct status *s, const struct stream_head *h)
+{
+    uint64_t head = h->seq;
+    size_t at = 0;
+
+    while (at < s->heads.len) {
+        const uint8_t *line = s->heads.p + at;
+        const uint8_t *end = memchr(line, '\n', s->heads.len - at);
+        size_t len = end != NULL ? (size_t)(end - line) : s->heads.len - at;
+        const uint8_t *blank = memchr(line, ' ', len);
+        int64_t stream, seq;
+
+        at += len + 1;
+        if (blank == NULL || text_int((struct slice){line, (size_t)(blank - line)}, &stream) != 0)
+            continue;
+        if (text_int((struct slice){blank + 1, (size_t)(line + len - blank - 1)}, &seq) == 0 &&
+            stream == (int64_t)h->stream && seq > 0 && (uint64_t)seq > head)
+            head = (uint64_t)seq;
+    }
+    return head;
+}
+
+static void json_streams(struct json *j, const struct status *s)
+{
+    json_key(j, "streams");
+    json_array(j);
+    for (size_t i = 0; i < s->n_streams; i++) {
+        char word[12], hash[2 * HASH_SIZE + 1];
+
+        hex_encode(s->streams[i].hash, HASH_SIZE, hash);
+        json_object(j);
+        json_kv_str(j, "name", stream_word(s->streams[i].stream, word));
+        json_kv_uint(j, "cursor", s->streams[i].seq);
+        json_kv_uint(j, "head", head_of(s, &s->streams[i]));
+        json_kv_str(j, "hash", hash);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
+static void status_json(struct buf *b, const struct status *s)
+{
+    char site[16], since[CAL_DATETIME_SIZE], replica[ID_TEXT_SIZE];
+    struct json j;
+
+    (void)snprintf(site, sizeof site, "%06u", s->facts.site);
+    cal_format_datetime((msec_t)s->since, since);
+    id_format(&s->facts.id, replica);
+    json_init(&j, b);
+    json_object(&j);
+    json_kv_str(&j, "site", site);
+    json_kv_str(&j, "replica", replica);
+    json_kv_str(&j, "state", s->state);
+    json_key(&j, "cause");
+    if (s->cause.len > 0)
+        json_text(&j, s->cause);
+    else
+        json_null(&j);
+    json_kv_str(&j, "since", s->since > 0 ? since : NULL);
+    json_kv_uint(&j, "local_n", s->facts.own_n);
+    json_kv_uint(&j, "acked_n", s->facts.acked_n);
+    json_kv_uint(&j, "pending", s->facts.pending);
+    json_kv_uint(&j, "refused", s->facts.refused);
+    json_kv_uint(&j, "conflicts", s->facts.conflicts);
+    json_streams(&j, s);
+    json_object_end(&j);
+    buf_u8(b, '\n');
+}
+
+static const char *state_words(const char *state)
+{
+    static const char *const words[][2] = {
+        {"stopped", "同步程序未运行"}, {"connecting", "正在连接"},
+        {"hello", "正在核对身份"},     {"checking", "正在核对记录"},
+        {"catching-up", "正在同步"},   {"up-to-date", "已连接，已同步"},
+        {"closing", "正在断开"},       {"offline", "未连接，稍后重试"},
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i][0], state) == 0)
+            return words[i][1];
+    }
+    return state;
+}
+
+static void status_lines(struct buf *b, const struct status *s)
+{
+    const struct replica_facts *f = &s->facts;
+    char replica[ID_TEXT_SIZE], word[12];
+    bool all = f->own_n == f->acked_n && f->pending == 0 && f->refused == 0;
+
+    id_format(&f->id, replica);
+    buf_printf(b, "单位：%06u 第%u台\n本机：%s\n", f->site, f->k, replica);
+    buf_printf(b, "同步：%s%s%.*s\n", state_words(s->state), s->cause.len > 0 ? "，" : "",
+               (int)s->cause.len, s->cause.len > 0 ? (const char *)s->cause.p : "");
+    buf_printf(b, "上传：%s（本机 %" PRIu64 "，市级已答复 %" PRIu64 "）\n",
+               all ? "已全部上传" : "尚未全部上传", f->own_n, f->acked_n);
+    buf_printf(b, "待上传 %" PRIu64 "，未接受 %" PRIu64 "，冲突 %" PRIu64 "\n", f->pending,
+               f->refused, f->conflicts);
+    for (size_t i = 0; i < s->n_streams; i++)
+        buf_printf(b, "流 %s：已取到 %" PRIu64 "，市级 %" PRIu64 "\n",
+                   stream_word(s->streams[i].stream, word), s->streams[i].seq,
+                   head_of(s, &s->streams[i]));
+}
+
+static int print_status(struct work *w)
+{
+    struct status s;
+    struct buf b;
+    int ret = read_status(w, &s);
+
+    if (ret != 0)
+        return ret;
+    buf_init(&b, OUT_MAX);
+    if (w->args->json)
+        status_json(&b, &s);
+    else
+        status_lines(&b, &s);
+    if (b.ret != 0)
+        ret = err_set(w->err, b.ret, NULL);
+    else
+        (void)fputs(buf_cstr(&b), w->args->out);
+    buf_release(&b);
+    return ret;
+}
+
+int cmd_status(const struct args *a, struct err *err)
+{
+    struct work w;
+    int ret = work_open(&w, a, err);
+
+    if (ret == 0)
+        ret = print_status(&w);
+    work_close(&w);
+    return ret;
+}
+
+/* ---- upkeep ---- */
+
+static int print_done(const struct args *a, const char *text)
+{
+    if (a->json)
+        (void)fprintf(a->out, "{\"ok\":true}\n");
+    else
+        (void)fprintf(a->out, "%s\n", text);
+    return 0;
+}
+
+int cmd_verify(const struct args *a, struct err *err)
+{
+    struct work w;
+    int ret = work_open(&w, a, err);
+
+    if (ret == 0)
+        ret = replica_verify(w.home.replica, err);
+    if (ret == 0)
+        ret = print_done(a, "校验通过");
+    work_close(&w);
+    return ret;
+}
+
+int cmd_rebuild(const struct args *a, struct err *err)
+{
+    struct work w;
+    int ret = work_open(&w, a, err);
+
+    if (ret == 0)
+        ret = replica_rebuild(w.home.replica, err);
+    if (ret == 0)
+        ret = print_done(a, "已由记录重建各表");
+    work_close(&w);
+    return ret;
+}
