@@ -12,6 +12,9 @@ uint32_t rules_roles_here(const struct actor *actor)
     enum side other = actor->side == SIDE_CITY ? SIDE_COUNTY : SIDE_CITY;
     uint32_t roles = 0;
 
+    if (actor->side == SIDE_BOTH) {
+        return actor->roles;
+    }
     for (unsigned i = 0; i < catalogue_roles->n_codes; i++) {
         if ((actor->roles & 1u << i) != 0 && catalogue_roles->codes[i].side != other) {
             roles |= 1u << i;
