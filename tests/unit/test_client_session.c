@@ -1,0 +1,717 @@
+/* The county's session, step by step: what each event makes it send, store, load and end with. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "client/core/session.h"
+#include "common/base/err.h"
+#include "common/base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SITE          431021u
+#define STREAM_SHARED 1u
+
+/* ---- fixture ---- */
+
+struct fixture {
+    struct client_session s;
+    struct client_update up;
+    struct client_options options;
+    struct arena arena;
+    struct body_codec codec;
+    struct buf story; /* what the last steps did, in words */
+    struct client_facts facts;
+    msec_t now;
+};
+
+static uint8_t chain_a[HASH_SIZE] = {0xaa}, chain_b[HASH_SIZE] = {0xbb};
+static uint8_t ones[HASH_SIZE] = {1};
+
+static int setup(void **state)
+{
+    struct fixture *f = mem_calloc(1, sizeof *f);
+
+    f->options = client_options_preset;
+    f->now = 1000;
+    arena_init(&f->arena, 64u << 20);
+    body_codec_init(&f->codec);
+    buf_init(&f->story, 1u << 20);
+    client_update_init(&f->up);
+    client_session_init(&f->s, &f->options, f->now);
+    f->facts = (struct client_facts){.replica = {{1}}, .catalogue = 1, .software = "ztc"};
+    f->facts.ledger = (struct client_ledger){.own_n = 4, .acked_n = 1, .waiting = 3};
+    memcpy(f->facts.own_chain, chain_b, HASH_SIZE);
+    memcpy(f->facts.acked_chain, chain_a, HASH_SIZE);
+    f->facts.n_cursors = 2;
+    f->facts.cursors[0] = (struct client_cursor){.stream = STREAM_SHARED};
+    f->facts.cursors[1] = (struct client_cursor){.stream = SITE, .seq = 7, .incarnation = {{9}}};
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    client_session_release(&f->s);
+    client_update_release(&f->up);
+    buf_release(&f->story);
+    body_codec_release(&f->codec);
+    arena_release(&f->arena);
+    mem_free(f);
+    return 0;
+}
+
+static void again(struct fixture *f)
+{
+    client_session_release(&f->s);
+    client_session_init(&f->s, &f->options, f->now);
+    buf_clear(&f->story);
+}
+
+/* ---- telling ---- */
+
+#define U(x) ((unsigned long long)(x))
+
+static void tell_frame(struct fixture *f, const Ztc__Frame *m)
+{
+    buf_printf(&f->story, "%s", frame_name(m));
+    if (m->kind_case == ZTC__FRAME__KIND_HELLO)
+        buf_printf(&f->story, " own %llu acked %llu", U(m->hello->own_n), U(m->hello->acked_n));
+    if (m->kind_case == ZTC__FRAME__KIND_PUSH)
+        buf_printf(&f->story, " %llu+%u", U(m->push->first_n), m->push->count);
+    if (m->kind_case == ZTC__FRAME__KIND_REFUSED_ACK)
+        buf_printf(&f->story, " %llu until %llu", U(m->refused_ack->first_n),
+                   U(m->refused_ack->until_n));
+    if (m->kind_case == ZTC__FRAME__KIND_PING)
+        buf_printf(&f->story, m->ping->answer ? "?" : " answer");
+    if (m->kind_case == ZTC__FRAME__KIND_BYE)
+        buf_printf(&f->story, " %.*s", (int)m->bye->code.len, (char *)m->bye->code.data);
+    buf_str(&f->story, "\n");
+}
+
+static void tell(struct fixture *f)
+{
+    struct frame_reader r;
+    struct slice left = buf_slice(&f->up.out);
+
+    frame_reader_init(&r, FRAME_MAX);
+    while (left.len > 0) {
+        Ztc__Frame *m;
+        size_t used;
+
+        assert_int_equal(frame_feed(&r, left, &f->arena, &used, &m), 0);
+        tell_frame(f, m);
+        left.p += used;
+        left.len -= used;
+    }
+    frame_reader_release(&r);
+    buf_clear(&f->up.out);
+    if (f->up.check.wanted)
+        buf_printf(&f->story, "check %llu\n", U(f->up.check.n));
+    if (f->up.load.wanted)
+        buf_printf(&f->story, "load from %llu at most %u\n", U(f->up.load.from_n),
+                   f->up.load.max_count);
+    if (f->up.apply.body != NULL)
+        buf_printf(&f->story, "apply %u %llu+%u\n", f->up.apply.frame->stream,
+                   U(f->up.apply.frame->first_seq), (unsigned)f->up.apply.body->n_entries);
+    if (f->up.store_refused != NULL)
+        buf_printf(&f->story, "store refused %llu..%llu\n", U(f->up.store_refused->first_n),
+                   U(f->up.store_refused->last_n));
+    if (f->up.close != CLIENT_KEEP)
+        buf_printf(&f->story, "close %s\n", f->up.close == CLIENT_CLOSE_NOW ? "now" : "flushed");
+}
+
+static void step(struct fixture *f, struct client_event ev)
+{
+    ev.now = f->now;
+    ev.clock = 1700000000000;
+    ev.arena = &f->arena;
+    ev.codec = &f->codec;
+    client_session_step(&f->s, &ev, &f->up);
+    tell(f);
+}
+
+/* The story since the last call. */
+static void expect(struct fixture *f, const char *story)
+{
+    assert_string_equal(buf_cstr(&f->story), story);
+    buf_clear(&f->story);
+}
+
+static void expect_bye(struct fixture *f, const char *code)
+{
+    char story[100];
+
+    (void)snprintf(story, sizeof story, "bye %s\nclose flushed\n", code);
+    expect(f, story);
+    assert_int_equal(f->s.state, CLIENT_CLOSING);
+    assert_string_equal(err_code(f->s.cause), code);
+}
+
+static void expect_state(struct fixture *f, const char *name)
+{
+    assert_string_equal(client_state_name(f->s.state), name);
+}
+
+/* ---- events ---- */
+
+static void frame(struct fixture *f, int kind, void *m)
+{
+    Ztc__Frame fr = ZTC__FRAME__INIT;
+
+    fr.kind_case = (Ztc__Frame__KindCase)kind;
+    fr.hello = m;
+    step(f, (struct client_event){.kind = CLIENT_FRAME, .frame = &fr});
+}
+
+static void connect_city(struct fixture *f)
+{
+    step(f, (struct client_event){.kind = CLIENT_CONNECTED, .facts = &f->facts});
+}
+
+static void head_bytes(uint32_t stream, uint64_t seq, Ztc__SignedHead *m)
+{
+    static struct buf bytes[2];
+    struct buf *b = &bytes[stream == SITE];
+    static uint8_t storage[2][128];
+    struct head h = {.incarnation = {{9}}, .stream = stream, .seq = seq};
+
+    buf_init(b, 128);
+    head_encode(b, &h);
+    memcpy(storage[stream == SITE], b->p, b->len);
+    ztc__signed_head__init(m);
+    m->head = wire_data((struct slice){storage[stream == SITE], b->len});
+    m->signature = wire_data(slice_str("signature"));
+    buf_release(b);
+}
+
+static Ztc__Welcome welcome(uint64_t accepted_n)
+{
+    static Ztc__SignedHead heads[2];
+    static Ztc__SignedHead *list[2] = {&heads[0], &heads[1]};
+    Ztc__Welcome m = ZTC__WELCOME__INIT;
+
+    head_bytes(STREAM_SHARED, 1, &heads[0]);
+    head_bytes(SITE, 9, &heads[1]);
+    m.protocol = 1;
+    m.incarnation = wire_data((struct slice){ones, ID_SIZE});
+    m.accepted_n = accepted_n;
+    m.accepted_chain = wire_data((struct slice){accepted_n == 4 ? chain_b : chain_a, HASH_SIZE});
+    m.catalogue = 1;
+    m.heads = list;
+    m.n_heads = 2;
+    m.push_window = 8;
+    m.frame_max = FRAME_MAX;
+    m.ping_every = 1000;
+    m.dead_after = 3000;
+    m.identity = ZTC__WELCOME__IDENTITY__SAME;
+    return m;
+}
+
+/* Connected and welcomed; accepted_n 1 is known from Hello and needs no check. */
+static void serve(struct fixture *f, uint64_t accepted_n)
+{
+    Ztc__Welcome m = welcome(accepted_n);
+
+    connect_city(f);
+    frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+    buf_clear(&f->story);
+}
+
+static void entries(struct fixture *f, uint32_t stream, uint64_t first, uint32_t count,
+                    uint64_t head)
+{
+    Ztc__Entries m = ZTC__ENTRIES__INIT;
+    Ztc__SignedHead signed_head;
+    struct buf plain, packed;
+
+    buf_init(&plain, WIRE_BODY_MAX);
+    buf_init(&packed, FRAME_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        body_put_entry(&plain, 1, slice_str("v"), 0, slice_str("bytes"), slice_str(""));
+    assert_int_equal(body_compress(&f->codec, buf_slice(&plain), &packed), 0);
+    head_bytes(stream, head, &signed_head);
+    m.stream = stream;
+    m.first_seq = first;
+    m.count = count;
+    m.size = (uint32_t)plain.len;
+    m.body = wire_data(buf_slice(&packed));
+    m.head = &signed_head;
+    frame(f, ZTC__FRAME__KIND_ENTRIES, &m);
+    buf_release(&plain);
+    buf_release(&packed);
+}
+
+static void refused(struct fixture *f, uint64_t first, uint64_t last)
+{
+    Ztc__Refused m = ZTC__REFUSED__INIT;
+
+    m.first_n = m.at_n = first;
+    m.last_n = last;
+    m.code = wire_data(slice_str("ZT-STATE"));
+    frame(f, ZTC__FRAME__KIND_REFUSED, &m);
+}
+
+static struct client_ledger ledger(uint64_t own_n, uint64_t acked_n, uint64_t waiting)
+{
+    return (struct client_ledger){own_n, acked_n, waiting};
+}
+
+static void applied(struct fixture *f, uint32_t stream, uint64_t seq, struct client_ledger l)
+{
+    struct client_event ev = {.kind = CLIENT_APPLIED, .ledger = l};
+
+    ev.applied.stream = stream;
+    ev.applied.seq = seq;
+    step(f, ev);
+}
+
+static void loaded(struct fixture *f, uint64_t first_n, uint32_t count)
+{
+    struct client_event ev = {.kind = CLIENT_LOADED};
+
+    ev.loaded.first_n = first_n;
+    ev.loaded.count = count;
+    ev.loaded.size = 10;
+    ev.loaded.body = slice_str("compressed");
+    step(f, ev);
+}
+
+static void local(struct fixture *f, struct client_ledger l)
+{
+    step(f, (struct client_event){.kind = CLIENT_LOCAL, .ledger = l});
+}
+
+static void timer(struct fixture *f, msec_t after)
+{
+    f->now += after;
+    step(f, (struct client_event){.kind = CLIENT_TIMER});
+}
+
+static void all_drained(struct fixture *f)
+{
+    step(f, (struct client_event){.kind = CLIENT_DRAINED, .unsent = 0});
+}
+
+/* ---- narratives ---- */
+
+/* A whole session that goes well, up to 已全部上传 and beyond. */
+static void test_client_session__narrative(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Welcome m = welcome(2);
+    struct client_event stored = {.kind = CLIENT_REFUSED_STORED, .ledger = ledger(5, 5, 0)};
+
+    expect_state(f, "connecting");
+    connect_city(f);
+    expect(f, "hello own 4 acked 1\n");
+    expect_state(f, "hello");
+    frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+    expect(f, "check 2\n");
+    expect_state(f, "checking");
+    step(f, (struct client_event){.kind = CLIENT_CHECKED});
+    expect(f, "load from 3 at most 7\n"); /* change 2 is answered, but not here yet */
+    expect_state(f, "catching-up");
+    loaded(f, 3, 2);
+    expect(f, "push 3+2\n");
+
+    entries(f, STREAM_SHARED, 1, 1, 1);
+    entries(f, SITE, 8, 2, 9);
+    expect(f, "apply 1 1+1\n");
+    applied(f, STREAM_SHARED, 1, ledger(4, 1, 3));
+    expect(f, "apply 431021 8+2\n");
+    applied(f, SITE, 9, ledger(4, 2, 2));
+    expect_state(f, "catching-up");
+    entries(f, SITE, 10, 2, 11);
+    applied(f, SITE, 11, ledger(4, 4, 0));
+    expect(f, "apply 431021 10+2\n");
+    expect_state(f, "up-to-date");
+    assert_true(client_session_complete(&f->s));
+
+    local(f, ledger(5, 4, 1));
+    expect(f, "load from 5 at most 8\n");
+    expect_state(f, "catching-up");
+    loaded(f, 5, 1);
+    refused(f, 5, 5);
+    expect(f, "push 5+1\nstore refused 5..5\n");
+    stored.refused.first_n = stored.refused.until_n = 5;
+    step(f, stored);
+    expect(f, "refused_ack 5 until 5\n");
+    expect_state(f, "up-to-date");
+
+    step(f, (struct client_event){.kind = CLIENT_END});
+    expect(f, "bye ZT-CLOSED\nclose flushed\n");
+    step(f, (struct client_event){.kind = CLIENT_GONE});
+    expect_state(f, "offline");
+    assert_int_equal(f->s.cause, 0);
+}
+
+/* ---- welcome ---- */
+
+static void welcome_refused(struct fixture *f, Ztc__Welcome m, const char *code)
+{
+    again(f);
+    connect_city(f);
+    buf_clear(&f->story);
+    frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+    expect_bye(f, code);
+}
+
+/* A fork is found by the city's word, by the numbers, or by the chain. */
+static void test_client_session__fork(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Welcome m = welcome(1);
+
+    m.identity = ZTC__WELCOME__IDENTITY__FORKED;
+    welcome_refused(f, m, "ZT-FORK");
+    m.identity = ZTC__WELCOME__IDENTITY__AHEAD;
+    welcome_refused(f, m, "ZT-FORK");
+    welcome_refused(f, welcome(5), "ZT-FORK");
+    welcome_refused(f, welcome(0), "ZT-FORK");
+    m = welcome(4);
+    m.accepted_chain = wire_data((struct slice){chain_a, HASH_SIZE});
+    welcome_refused(f, m, "ZT-FORK");
+    m = welcome(1);
+    m.protocol = 2;
+    welcome_refused(f, m, "ZT-VERSION");
+}
+
+/* Until the chain is found to be our own, nothing is taken in: the answers could be a twin's. */
+static void test_client_session__twin(void **state)
+{
+    struct fixture *f = *state;
+
+    serve(f, 2);
+    entries(f, SITE, 8, 1, 9);
+    refused(f, 2, 2);
+    expect(f, "");
+    step(f, (struct client_event){.kind = CLIENT_CHECKED, .ret = E_FORK});
+    expect_bye(f, "ZT-FORK");
+
+    again(f);
+    serve(f, 2);
+    entries(f, SITE, 8, 1, 9);
+    refused(f, 2, 2);
+    step(f, (struct client_event){.kind = CLIENT_CHECKED});
+    expect(f, "load from 3 at most 7\napply 431021 8+1\n");
+    applied(f, SITE, 8, ledger(4, 1, 3));
+    expect(f, "store refused 2..2\n");
+}
+
+/* ---- what the city may not send ---- */
+
+static void test_client_session__disorder(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Welcome m = welcome(1);
+
+    connect_city(f);
+    buf_clear(&f->story);
+    entries(f, SITE, 8, 1, 9);
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve(f, 1);
+    frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve(f, 1);
+    entries(f, 431081, 1, 1, 1);
+    expect_bye(f, "ZT-DENIED");
+
+    again(f);
+    serve(f, 1);
+    entries(f, SITE, 9, 1, 9);
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve(f, 1);
+    entries(f, SITE, 8, 3, 9); /* the head is below the last entry */
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve(f, 1);
+    refused(f, 2, 2); /* not pushed in this session, not accepted before */
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve(f, 1);
+    step(f, (struct client_event){.kind = CLIENT_BROKEN, .ret = E_MALFORMED});
+    expect_bye(f, "ZT-MALFORMED");
+}
+
+/* A body that is not what it says ends the session when its turn comes. */
+static void test_client_session__bad_body(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Entries m = ZTC__ENTRIES__INIT;
+    Ztc__SignedHead head;
+
+    serve(f, 1);
+    head_bytes(SITE, 9, &head);
+    m.stream = SITE;
+    m.first_seq = 8;
+    m.count = 1;
+    m.size = 100;
+    m.body = wire_data(slice_str("no zstd"));
+    m.head = &head;
+    frame(f, ZTC__FRAME__KIND_ENTRIES, &m);
+    expect_bye(f, "ZT-MALFORMED");
+}
+
+/* ---- taking in ---- */
+
+/* One at a time, in the order of arrival; what waits is bounded by a pause in reading. */
+static void test_client_session__queue(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seq = 8;
+    size_t waiting = 0;
+
+    f->options.queue_max = 1000;
+    serve(f, 4);
+    entries(f, SITE, seq++, 1, 1000);
+    while (f->up.reading) {
+        entries(f, SITE, seq++, 1, 1000);
+        waiting++;
+    }
+    expect(f, "apply 431021 8+1\n");
+    assert_true(f->s.queue.len < 2000);
+    assert_int_equal(f->s.due[CLIENT_DUE_PEER], 0);
+    for (uint64_t at = 8; at < seq; at++) {
+        applied(f, SITE, at, ledger(4, 1, 3));
+        assert_int_equal(f->up.apply.body != NULL, at + 1 < seq);
+    }
+    assert_true(f->up.reading && waiting > 3);
+    assert_null(f->s.queue.p);
+}
+
+/* A store that cannot take it in ends the session with its own code. */
+static void test_client_session__store_fails(void **state)
+{
+    struct fixture *f = *state;
+
+    serve(f, 4);
+    entries(f, SITE, 8, 1, 9);
+    expect(f, "apply 431021 8+1\n");
+    step(f,
+         (struct client_event){.kind = CLIENT_APPLIED, .ret = E_FULL, .ledger = ledger(4, 1, 3)});
+    expect_bye(f, "ZT-DISK-FULL");
+    applied(f, SITE, 8, ledger(4, 1, 3)); /* of no interest any more */
+    expect(f, "");
+}
+
+/* ---- pushing ---- */
+
+/* No more than the window is under way; answers open it again. */
+static void test_client_session__window(void **state)
+{
+    struct fixture *f = *state;
+
+    f->facts.ledger = ledger(100, 1, 99);
+    serve(f, 1);
+    assert_int_equal(f->up.load.max_count, 8);
+    loaded(f, 2, 6);
+    expect(f, "push 2+6\nload from 8 at most 2\n");
+    loaded(f, 8, 4); /* an act is never torn: it may overhang */
+    expect(f, "push 8+4\n");
+    entries(f, SITE, 8, 1, 9);
+    applied(f, SITE, 8, ledger(100, 3, 97));
+    expect(f, "apply 431021 8+1\n");
+    entries(f, SITE, 9, 1, 9);
+    applied(f, SITE, 9, ledger(100, 4, 96));
+    expect(f, "apply 431021 9+1\nload from 12 at most 1\n");
+}
+
+/* Output that is not taken stops loading. */
+static void test_client_session__slow_line(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.unsent_max = 10;
+    serve(f, 1);
+    assert_false(f->up.load.wanted);
+    all_drained(f);
+    expect(f, "load from 2 at most 8\n");
+}
+
+/* What the city cannot take yet is held back until something new is made here, and no alarm. */
+static void test_client_session__held_back(void **state)
+{
+    struct fixture *f = *state;
+
+    f->facts.cursors[0].seq = 1;
+    f->facts.cursors[1].seq = 9;
+    f->facts.ledger = ledger(4, 3, 1);
+    memcpy(f->facts.acked_chain, chain_a, HASH_SIZE);
+    serve(f, 3);
+    loaded(f, 4, 0);
+    expect(f, "");
+    expect_state(f, "catching-up");
+    assert_int_equal(f->s.due[CLIENT_DUE_PROGRESS], 0);
+    local(f, ledger(5, 3, 2));
+    expect(f, "load from 4 at most 8\n");
+}
+
+/* ---- time ---- */
+
+static void test_client_session__deadlines(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(client_session_deadline(&f->s), f->now + f->options.connect_within);
+    timer(f, f->options.connect_within);
+    expect(f, "close now\n");
+    assert_int_equal(f->s.cause, E_UNREACHABLE);
+
+    again(f);
+    connect_city(f);
+    all_drained(f);
+    buf_clear(&f->story);
+    timer(f, f->options.hello_within);
+    expect_bye(f, "ZT-TIMEOUT");
+
+    again(f);
+    serve(f, 2); /* the store never answers the check */
+    all_drained(f);
+    while (f->s.state == CLIENT_CHECKING) {
+        f->now += 900;
+        step(f, (struct client_event){.kind = CLIENT_HEARD});
+        timer(f, 0);
+        buf_clear(&f->up.out);
+    }
+    assert_int_equal(f->s.cause, E_TIMEOUT);
+}
+
+/* Silence either way asks for a Ping; no answer at all ends the session. */
+static void test_client_session__ping(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Ping m = ZTC__PING__INIT;
+
+    f->facts.cursors[0].seq = 1;
+    f->facts.cursors[1].seq = 9;
+    f->facts.ledger = ledger(4, 4, 0);
+    memcpy(f->facts.acked_chain, chain_b, HASH_SIZE);
+    serve(f, 4);
+    expect_state(f, "up-to-date");
+    all_drained(f);
+    timer(f, 999);
+    expect(f, "");
+    timer(f, 1);
+    expect(f, "ping?\n");
+    all_drained(f);
+    assert_int_equal(client_session_deadline(&f->s), f->now + 1000);
+    frame(f, ZTC__FRAME__KIND_PING, &m);
+    expect(f, "");
+    m.answer = true;
+    frame(f, ZTC__FRAME__KIND_PING, &m);
+    expect(f, "ping answer\n");
+    all_drained(f);
+    for (int i = 0; i < 2; i++) {
+        timer(f, 1000);
+        all_drained(f);
+        expect(f, "ping?\n");
+    }
+    timer(f, 1000);
+    expect_bye(f, "ZT-TIMEOUT");
+}
+
+/* Connected, no error, nothing moves: the watchdog ends it. */
+static void test_client_session__watchdog(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Ping m = ZTC__PING__INIT;
+    msec_t began = f->now;
+
+    serve(f, 1);
+    loaded(f, 2, 3);
+    while (f->s.state != CLIENT_CLOSING && f->now < began + 10 * f->options.stall_within) {
+        f->now += 900;
+        frame(f, ZTC__FRAME__KIND_PING, &m); /* the city is alive, but answers no change */
+        all_drained(f);
+        timer(f, 0);
+    }
+    assert_int_equal(f->s.cause, E_TIMEOUT);
+    assert_in_range(f->now - began, f->options.stall_within, f->options.stall_within + 1000);
+}
+
+/* ---- ends ---- */
+
+/* The city's Bye: its code and the time to come back. */
+static void test_client_session__bye(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Bye m = ZTC__BYE__INIT;
+
+    serve(f, 1);
+    m.code = wire_data(slice_str("ZT-BUSY"));
+    m.has_retry_after = true;
+    m.retry_after = 7000;
+    frame(f, ZTC__FRAME__KIND_BYE, &m);
+    expect(f, "close now\n");
+    assert_int_equal(f->s.cause, E_BUSY);
+    assert_int_equal(f->s.retry_after, 7000);
+    step(f, (struct client_event){.kind = CLIENT_GONE, .ret = E_TLS});
+    expect_state(f, "offline");
+    assert_int_equal(f->s.cause, E_BUSY);
+}
+
+/* The connection's own end keeps its reason. */
+static void test_client_session__gone(void **state)
+{
+    struct fixture *f = *state;
+
+    step(f, (struct client_event){.kind = CLIENT_GONE, .ret = E_TLS});
+    assert_int_equal(f->s.cause, E_TLS);
+    again(f);
+    step(f, (struct client_event){.kind = CLIENT_GONE});
+    assert_int_equal(f->s.cause, E_UNREACHABLE);
+    again(f);
+    serve(f, 1);
+    step(f, (struct client_event){.kind = CLIENT_GONE});
+    assert_int_equal(f->s.cause, E_CLOSED);
+}
+
+/* Doubling with jitter, within bounds, never before the city said. */
+static void test_client_backoff__bounds(void **state)
+{
+    bool differs = false;
+
+    (void)state;
+    for (unsigned attempt = 0; attempt < 40; attempt++) {
+        uint32_t most = attempt > 8 ? 300000 : 1000u << attempt;
+
+        for (uint64_t seed = 0; seed < 50; seed++) {
+            uint32_t wait = client_backoff(attempt, 0, seed);
+
+            assert_in_range(wait, most / 2, most);
+            assert_true(client_backoff(attempt, 60000, seed) >= 60000);
+            differs = differs || wait != client_backoff(attempt, 0, seed + 1);
+        }
+    }
+    assert_true(differs);
+    assert_int_equal(client_backoff(3, UINT32_MAX, 1), UINT32_MAX);
+    assert_false(client_backoff_helps(E_FORK));
+    assert_true(client_backoff_helps(E_TIMEOUT));
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(test_client_session__##name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(narrative), T(fork),      T(twin),        T(disorder),
+        T(bad_body),  T(queue),     T(store_fails), T(window),
+        T(slow_line), T(held_back), T(deadlines),   T(ping),
+        T(watchdog),  T(bye),       T(gone),        cmocka_unit_test(test_client_backoff__bounds),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
