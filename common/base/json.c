@@ -136,6 +136,12 @@ void json_null(struct json *j)
     buf_str(j->out, "null");
 }
 
+void json_raw(struct json *j, struct slice value)
+{
+    separate(j);
+    buf_put(j->out, value.p, value.len);
+}
+
 void json_kv_str(struct json *j, const char *key, const char *value)
 {
     json_key(j, key);

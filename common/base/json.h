@@ -29,6 +29,7 @@ void json_int(struct json *j, int64_t v);
 void json_uint(struct json *j, uint64_t v);
 void json_bool(struct json *j, bool v);
 void json_null(struct json *j);
+void json_raw(struct json *j, struct slice value); /* a value that is JSON already */
 
 /* key and value at once */
 void json_kv_str(struct json *j, const char *key, const char *value);

@@ -363,7 +363,7 @@ int conn_refused_ack(struct conn *c, const Ztc__RefusedAck *m)
 
     if (j == NULL)
         return E_NOMEM;
-    j->job = (struct write_job){.run = run_ack, .done = ack_done};
+    j->job = (struct write_job){.run = run_ack, .done = ack_done, .impatient = true};
     j->conn = c;
     j->replica = c->session.replica;
     j->first_n = m->first_n;

@@ -1,0 +1,48 @@
+/* The daemon: one loop with the two listeners and the control socket, one writer, readers.
+ *
+ * Start-up in order; shutdown is the same backwards:
+ *   store ─► writer, reader ─► sync port ─► enrolment port ─► control socket (now it serves) */
+#ifndef ZTC_SERVER_DAEMON_H
+#define ZTC_SERVER_DAEMON_H
+
+#include "server/store/city.h"
+
+#include "common/crypto/cert.h"
+
+/* What a deed did beyond the store. */
+struct daemon_effects {
+    struct id ended; /* a replica whose sessions end now; zero: none */
+    int cause;
+};
+
+/* A writing command on the writer's thread, inside a group; may run again. What it prints is appended to
+ * OUT, further members of a failure's object to DETAIL. */
+typedef int (*daemon_deed)(void *ctx, struct city *city, msec_t now, int argc, char *const *argv,
+                           struct buf *out, struct buf *detail, struct daemon_effects *effects,
+                           struct err *err);
+
+/* Borrowed until daemon_run returns. */
+struct daemon_options {
+    struct city *city;
+    const char *store_path;
+    const struct vault *vault;
+    const struct cert *ca, *server;
+    struct key *ca_key, *server_key, *log_key;
+    const char *listen_host, *enrol_host;
+    uint16_t listen_port, enrol_port;
+    const char *advertise; /* host told to replicas; "": that of listen */
+    const char *control_path;
+    daemon_deed deed;
+    void *deed_ctx;
+};
+
+/* Serve until SIGTERM, SIGINT or a stop by the control socket. */
+int daemon_run(const struct daemon_options *o, struct err *err);
+
+/* host:port, with brackets where the host needs them. */
+void daemon_address(char *text, size_t size, const char *host, uint16_t port);
+
+/* The city's clock. */
+msec_t daemon_clock(void);
+
+#endif
