@@ -278,8 +278,10 @@ static void list_ignored(struct importer *im)
     buf_init(&b, SHEET_COLUMNS_MAX * TITLE_MAX);
     for (unsigned i = 0; i < im->n_columns; i++) {
         const struct column *c = &im->columns[i];
+        const struct field *f;
 
-        if (c->kind == COLUMN_NONE && c->title != NULL && c->title[0] != '\0')
+        if (c->kind == COLUMN_NONE && c->title != NULL && c->title[0] != '\0' &&
+            !mapped(im, c->title, &f)) /* a column that was left out on purpose is no news */
             buf_printf(&b, "%s%s", b.len > 0 ? "、" : "", c->title);
     }
     text = arena_strndup(&im->report->arena, b.p, b.len);

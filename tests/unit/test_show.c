@@ -1,0 +1,211 @@
+/* What is shown of records: for programs and for people. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/cmd/show.h"
+
+#include "ledger_fixture.h"
+
+#include <stdio.h>
+
+/* ---- helpers ---- */
+
+struct output {
+    char *text;
+    size_t len;
+    struct view view;
+};
+
+static void begin(struct ledger_fixture *f, struct output *o, bool json)
+{
+    o->text = NULL;
+    o->view = (struct view){.store = f->store,
+                            .names = &f->names,
+                            .out = open_memstream(&o->text, &o->len),
+                            .json = json};
+}
+
+static void end(struct output *o)
+{
+    fclose(o->view.out);
+}
+
+static void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("no '%s' in:\n%s", part, text);
+}
+
+static struct row *row_of(struct ledger_fixture *f, const char *name)
+{
+    struct row *row;
+
+    assert_int_equal(store_resolve(f->store, &f->arena, NULL, slice_str(name), &row, &f->err), 0);
+    return row;
+}
+
+/* ---- lists ---- */
+
+/* One array; numbers as numbers, sets and references as arrays and ids, masked values masked. */
+static void test_show__list_for_programs(void **state)
+{
+    struct ledger_fixture *f = *state;
+    struct output o;
+
+    begin(f, &o, true);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("member"), NULL, 0, 0, &f->err), 0);
+    end(&o);
+    assert_int_equal(o.text[0], '[');
+    assert_has(o.text,
+               "\"id\":\"01920100-0000-0000-0000-000000000001\",\"kind\":\"member\","
+               "\"site\":\"431021\",\"serial\":\"GY-WY-2026-0001\",\"state\":null,\"seq\":1,"
+               "\"pending\":false,\"voided\":false,\"fields\":{\"name\":\"李建国\"");
+    assert_has(o.text, "\"level\":[\"city\",\"county\"]");
+    assert_has(o.text, "\"commit_hours\":40");
+    assert_has(o.text, "\"phone\":\"138****5678\"");
+    free(o.text);
+
+    begin(f, &o, true);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("opinion"), NULL, 0, 0, &f->err), 0);
+    end(&o);
+    assert_has(o.text, "\"pending\":true");
+    assert_has(o.text, "\"person_name\":\"***\"");
+    assert_has(o.text, "\"content\":\"第一行\\n第二行\"");
+    free(o.text);
+}
+
+/* An empty list is an empty array. */
+static void test_show__empty_list(void **state)
+{
+    struct ledger_fixture *f = *state;
+    struct output o;
+
+    begin(f, &o, true);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("activity"), NULL, 0, 0, &f->err), 0);
+    end(&o);
+    assert_string_equal(o.text, "[]\n");
+    free(o.text);
+}
+
+/* Filters compare what people write: labels, names; masked fields cannot be asked for. */
+static void test_show__filters(void **state)
+{
+    struct ledger_fixture *f = *state;
+    const struct kind *kind = catalogue_kind_named("opinion");
+    struct pair good[] = {{"studio_id", slice_str("鹿峰工作室")}, {"状态", slice_str("登记")}};
+    struct pair none[] = {{"title", slice_str("别的")}};
+    struct pair masked[] = {{"person_name", slice_str("李")}};
+    struct pair unknown[] = {{"nothing", slice_str("x")}};
+    struct store_filter *filters;
+    struct output o;
+
+    begin(f, &o, true);
+    assert_int_equal(show_filters(&o.view, &f->arena, kind, masked, 1, &filters, &f->err), E_USAGE);
+    assert_int_equal(show_filters(&o.view, &f->arena, kind, unknown, 1, &filters, &f->err),
+                     E_USAGE);
+    good[1].value = slice_str(kind->states->codes[0].label);
+    assert_int_equal(show_filters(&o.view, &f->arena, kind, good, 1, &filters, &f->err), 0);
+    assert_int_equal(show_list(&o.view, kind, filters, 1, 0, &f->err), 0);
+    assert_int_equal(show_filters(&o.view, &f->arena, kind, good, 2, &filters, &f->err), 0);
+    assert_int_equal(show_filters(&o.view, &f->arena, kind, none, 1, &filters, &f->err), 0);
+    end(&o);
+    assert_has(o.text, "GY-MY-2026-0001");
+    free(o.text);
+
+    begin(f, &o, true);
+    assert_int_equal(show_list(&o.view, kind, filters, 1, 0, &f->err), 0);
+    end(&o);
+    assert_string_equal(o.text, "[]\n");
+    free(o.text);
+}
+
+/* The table's columns stand under each other, and pending records are marked. */
+static void test_show__table(void **state)
+{
+    struct ledger_fixture *f = *state;
+    struct output o;
+
+    begin(f, &o, false);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("opinion"), NULL, 0, 0, &f->err), 0);
+    end(&o);
+    assert_has(o.text, "编号               状态");
+    assert_has(o.text, "GY-MY-2026-0001 *  ");
+    assert_has(o.text, "共 1 条");
+    free(o.text);
+}
+
+/* ---- one record ---- */
+
+/* Labels, names of records, lines of text one under the other. */
+static void test_show__record_for_people(void **state)
+{
+    struct ledger_fixture *f = *state;
+    struct output o;
+
+    begin(f, &o, false);
+    assert_int_equal(show_record(&o.view, row_of(f, "GY-MY-2026-0001"), &f->err), 0);
+    end(&o);
+    assert_has(o.text, "有未上传的更改");
+    assert_has(o.text, "鹿峰工作室 GY-GZ-2026-0001");
+    assert_has(o.text, "2026-03-05 09:30:00");
+    assert_has(o.text, "第一行\n");
+    assert_has(o.text, "    第二行\n");
+    assert_has(o.text, "***");
+    free(o.text);
+}
+
+/* ---- names ---- */
+
+/* A record is found by name, serial number, id; not where two have the name. */
+static void test_show__names(void **state)
+{
+    struct ledger_fixture *f = *state;
+    const struct kind *member = catalogue_kind_named("member");
+    struct id id;
+
+    assert_int_equal(names_find(&f->names, member, slice_str("李建国"), &id, &f->err), 0);
+    assert_true(id_eq(&id, &f->member));
+    assert_int_equal(names_find(&f->names, member, slice_str("李建国"), &id, &f->err), 0);
+    assert_int_equal(names_find(&f->names, member, slice_str("GY-WY-2026-0002"), &id, &f->err), 0);
+    assert_true(id_eq(&id, &f->other));
+    assert_int_equal(names_find(&f->names, member, slice_str("01920100"), &id, &f->err), 0);
+    assert_true(id_eq(&id, &f->member));
+    assert_int_equal(names_find(&f->names, member, slice_str("王芳"), &id, &f->err), E_INVALID);
+    assert_non_null(strstr(f->err.text, "不止一"));
+    assert_int_equal(names_find(&f->names, member, slice_str("没有"), &id, &f->err), E_INVALID);
+}
+
+/* shared, city and codes; nothing else. */
+static void test_show__streams(void **state)
+{
+    struct ledger_fixture *f = *state;
+    uint32_t stream;
+    char buf[12];
+
+    assert_int_equal(stream_of_word("shared", &stream, &f->err), 0);
+    assert_int_equal(stream, STREAM_SHARED);
+    assert_int_equal(stream_of_word("431021", &stream, &f->err), 0);
+    assert_int_equal(stream, 431021);
+    assert_string_equal(stream_word(stream, buf), "431021");
+    assert_int_equal(stream_of_word("43102x", &stream, &f->err), E_USAGE);
+    assert_int_equal(stream_of_word("4310211", &stream, &f->err), E_USAGE);
+    assert_int_equal(stream_of_word("", &stream, &f->err), E_USAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
+        T(test_show__list_for_programs), T(test_show__empty_list),
+        T(test_show__filters),           T(test_show__table),
+        T(test_show__record_for_people), T(test_show__names),
+        T(test_show__streams),
+#undef T
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
