@@ -15,6 +15,7 @@ const struct setting_info settings_list[] = {
     {"handle_months", "办理期限", 3, 1, 12, "月", "R-67"},
     {"plenary_months", "大会提案办理期限", 3, 1, 12, "月", "R-67"},
     {"extension_months", "含延期的办理期限上限", 6, 1, 24, "月", "R-67"},
+    {"session_no", "最近一次全会的次数", 1, 1, 99, "次", "R-65"},
     {"feedback_days", "征询意见时限", 15, 1, 365, "天", "R-67"},
     {"rehandle_months", "二次办理期限", 3, 1, 12, "月", "R-67"},
     {"micro_days", "微建议办理期限", 15, 1, 365, "工作日", "R-66"},

@@ -313,6 +313,17 @@ int judge_move(struct judge *j, struct row *row, const char *to, const struct wi
     return ret != 0 ? ret : by_system(j, &c, NULL);
 }
 
+int judge_void(struct judge *j, struct row *row, const char *reason)
+{
+    const struct with with[] = {
+        {"voided", value_int(1)}, {"void_reason", value_str(reason)}, {.name = NULL}};
+    struct change c = {
+        .op = OP_VOID, .kind = row->kind->tag, .record = row->id, .stream = row->stream};
+    int ret = fields_of(j, row->kind, with, &c);
+
+    return ret != 0 ? ret : by_system(j, &c, NULL);
+}
+
 /* ---- the act ---- */
 
 /* A person's change at the city: complete, numbered, of this incarnation. */

@@ -89,6 +89,8 @@ int judge_create(struct judge *j, const char *kind, uint32_t site, const char *s
 int judge_set(struct judge *j, struct row *row, const struct with *with);
 int judge_move(struct judge *j, struct row *row, const char *to, const struct with *with);
 
+int judge_void(struct judge *j, struct row *row, const char *reason);
+
 /* Refuse the whole act with a sentence. */
 int judge_refuse(struct judge *j, int ret, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -184,7 +184,8 @@ static int check_field(struct task *t, const struct field_change *fc)
         return judge_refuse(t->j, E_INVALID, "“%s”不能直接填写", f->label);
     if (t->actor->side == SIDE_COUNTY && !well_formed(f, fc))
         return judge_refuse(t->j, E_MALFORMED, "“%s”的填写形式不对", f->label);
-    if (f->immutable && t->c->op != OP_CREATE && !value_eq(row_get(t->row, f->tag), &fc->v))
+    if (f->immutable && t->c->op != OP_CREATE && !value_eq(row_get(t->row, f->tag), &fc->v) &&
+        !(t->actor->is_system && f->required == REQUIRED_AUTO)) /* derived, by its rule */
         return judge_refuse(t->j, E_INVALID, "“%s”登记后不能更改", f->label);
     if (!t->actor->is_system && !row_historic(t->row)) {
         ret = check_owner(t->row, f, t->actor->side, &err);

@@ -1,0 +1,275 @@
+/* Undertaking units: their clocks, 退办 and 改派, 延期, answers. The case follows its units. */
+#include "server/core/rules_internal.h"
+
+#include <string.h>
+
+/* ---- clocks of a task ---- */
+
+static int first_dates(const struct deed *d)
+{
+    day_t on = judge_facts(d->j)->today;
+    struct value sign;
+    int ret;
+
+    (void)clock_day(d->row, "assigned_on", &on);
+    ret = clock_workdays(d->j, on, "sign_days", &sign);
+    if (ret != 0)
+        return ret;
+    struct with with[] = {
+        {"assigned_on", clock_date(d->j, on)},
+        {"sign_due", sign},
+        {"decline_due", clock_date(d->j, on + clock_setting(d->j, "decline_days"))},
+        {.name = NULL},
+    };
+
+    return judge_set(d->j, d->row, with);
+}
+
+static bool answers(const struct row *task)
+{
+    return !row_says(task, "unit_role", "co");
+}
+
+/* §5.6.6: a case is due when the last of its answering units is. */
+static int case_due_follows(struct judge *j, struct row *of)
+{
+    struct value latest = value_null();
+    struct row **tasks;
+    size_t n;
+    int ret = case_tasks(j, of, &tasks, &n);
+
+    for (size_t i = 0; ret == 0 && i < n; i++) {
+        struct value due = *row_named(tasks[i], "due_on");
+
+        if (answers(tasks[i]) && !value_is_null(&due) &&
+            (value_is_null(&latest) || slice_cmp(due.s, latest.s) > 0))
+            latest = due;
+    }
+    if (ret != 0 || value_is_null(&latest))
+        return ret;
+    struct with with[] = {{"due_on", latest}, {.name = NULL}};
+
+    return judge_set(j, of, with);
+}
+
+static bool under_way(const struct row *of)
+{
+    return row_state_in(of, "assigned|transferred|handling");
+}
+
+static int tell(const struct deed *d, struct row *of, const struct step *told)
+{
+    struct step step = *told;
+    struct row *unit;
+    int ret = lookup_ref(judge_lookup(d->j), d->row, "unit_id", &unit);
+
+    if (ret != 0)
+        return ret;
+    if (unit != NULL) {
+        struct slice name = row_text(unit, "name");
+
+        step.unit = judge_text(d->j, "%.*s", (int)name.len, (const char *)name.p);
+    }
+    if (step.by == NULL)
+        step.by = case_organ(of);
+    return publish_case(d->j, of, &step);
+}
+
+/* A reply is of its task's round, whoever typed what. */
+int reply_added(const struct deed *d)
+{
+    struct row *task;
+    int ret = lookup_ref(judge_lookup(d->j), d->row, "task_id", &task);
+
+    if (ret != 0 || task == NULL)
+        return ret;
+    struct with with[] = {{"round", *row_named(task, "round")}, {.name = NULL}};
+
+    return judge_set(d->j, d->row, with);
+}
+
+/* Tasks are made before the case is assigned; later ones replace or join a unit. */
+int task_created(const struct deed *d)
+{
+    static const struct step step = {.node = "交办", .clock = CLOCK_CASE,
+                                     .text = "“{title}”已交{unit}办理，办理期限{due}。",
+                                     .next = "承办单位签收并办理"};
+    struct row *of;
+    int ret = first_dates(d);
+
+    if (ret == 0)
+        ret = case_named(d->j, d->row, &of);
+    if (ret != 0 || of == NULL || !under_way(of) || id_is_zero(&d->change->actor))
+        return ret;
+    ret = case_due_follows(d->j, of);
+    return ret != 0 ? ret : tell(d, of, &step);
+}
+
+int task_edited(const struct deed *d)
+{
+    struct row *of;
+    int ret = case_named(d->j, d->row, &of);
+
+    if (ret != 0 || of == NULL || !under_way(of))
+        return ret;
+    ret = case_due_follows(d->j, of);
+    return ret != 0 ? ret : publish_case(d->j, of, NULL);
+}
+
+/* ---- steps ---- */
+
+static const struct task_step {
+    const char *from, *to;
+    struct step step;
+} task_steps[] = {
+    {"decline_requested", "signed", {.node = "退办未准", .clock = CLOCK_CASE,
+     .text = "{unit}对“{title}”的退办申请未获同意，继续办理，办理期限{due}。",
+     .next = "承办单位答复"}},
+    {NULL, "signed", {.node = "签收", .clock = CLOCK_CASE,
+     .text = "{unit}已签收“{title}”。", .next = "承办单位答复"}},
+    {NULL, "decline_requested", {.node = "申请退办",
+     .text = "{unit}对“{title}”申请退办，正在研究，办理时限暂停计算。", .next = "决定是否改派"}},
+    {NULL, "reassigned", {.node = "同意改派",
+     .text = "{unit}对“{title}”的退办申请已同意，将改派其他单位办理。", .next = "改派承办单位"}},
+    {"signed", "handling", {.node = "办理", .clock = CLOCK_CASE,
+     .text = "{unit}已开始办理“{title}”。", .next = "承办单位答复"}},
+    {NULL, "extension_requested", {.node = "申请延期", .clock = CLOCK_CASE,
+     .text = "{unit}对“{title}”申请延期办理。", .next = "延期审批"}},
+    {NULL, "co_opined", {.node = "会办意见", .clock = CLOCK_CASE,
+     .text = "{unit}已就“{title}”提出会办意见。", .next = "主办单位答复"}},
+    {"reply_rejected", "reply_drafted", {.node = "重报答复",
+     .text = "{unit}对“{title}”的答复已重新报送审查。", .next = "答复审查"}},
+    {NULL, "reply_drafted", {.node = "答复送审",
+     .text = "{unit}对“{title}”的答复已报送审查。", .next = "答复审查"}},
+    {NULL, "reply_rejected", {.node = "答复退回", .clock = CLOCK_CASE,
+     .text = "{unit}对“{title}”的答复未通过审查，已退回重办。", .next = "承办单位重新答复"}},
+    {NULL, "replied", {.node = "答复", .clock = CLOCK_CASE,
+     .text = "{unit}对“{title}”的答复已审查通过，全文见答复件。", .next = "其他承办单位答复"}},
+};
+
+static const struct step extended_step = {
+    .node = "延期", .clock = CLOCK_CASE, .text = "{unit}对“{title}”的延期申请已批准，办理期限{due}。",
+    .next = "承办单位答复"};
+static const struct step not_extended_step = {
+    .node = "延期未准", .clock = CLOCK_CASE,
+    .text = "{unit}对“{title}”的延期申请未获批准，办理期限仍为{due}。", .next = "承办单位答复"};
+
+static int tell_step(const struct deed *d, struct row *of)
+{
+    for (size_t i = 0; i < sizeof task_steps / sizeof *task_steps; i++) {
+        const struct task_step *s = &task_steps[i];
+
+        if (row_in_state(d->row, s->to) &&
+            (s->from == NULL || row_in_state(d->before, s->from)))
+            return tell(d, of, &s->step);
+    }
+    return 0;
+}
+
+/* The first unit to sign takes the case into 办理中; that step is the case's to tell. */
+static int signed_by_unit(const struct deed *d, struct row *of)
+{
+    if (row_state_in(of, "assigned|transferred"))
+        return judge_move(d->j, of, "handling", NULL);
+    return tell_step(d, of);
+}
+
+static int pause(const struct deed *d, struct row *of)
+{
+    struct with with[] = {{"paused_on", clock_date(d->j, judge_facts(d->j)->today)},
+                          {.name = NULL}};
+    int ret = judge_set(d->j, d->row, with);
+
+    return ret != 0 ? ret : tell_step(d, of);
+}
+
+/* 不同意退办: the days of waiting are not counted against the unit. */
+static int resume(const struct deed *d, struct row *of)
+{
+    struct value until = *row_named(d->row, "due_on");
+    day_t paused, due;
+    int ret = 0;
+
+    if (clock_day(d->row, "paused_on", &paused) && clock_day(d->row, "due_on", &due))
+        ret = clock_resume(d->j, due, paused, false, &until);
+    if (ret != 0)
+        return ret;
+    struct with with[] = {{"due_on", until}, {"paused_on", value_null()}, {.name = NULL}};
+
+    ret = judge_set(d->j, d->row, with);
+    if (ret == 0)
+        ret = case_due_follows(d->j, of);
+    if (ret == 0)
+        ret = tell_step(d, of);
+    if (ret == 0 && row_state_in(of, "assigned|transferred"))
+        ret = judge_move(d->j, of, "handling", NULL);
+    return ret;
+}
+
+/* 延期审批. Approved is what was asked for, or the date the approver gives; the date as it was, or 延期至
+ * emptied, refuses. */
+static int extension_decided(const struct deed *d, struct row *of)
+{
+    const struct field *due = kind_field_named(d->row->kind, "due_on");
+    const struct value *to = row_named(d->row, "ext_to");
+    bool given = change_field(d->change, due->tag) != NULL;
+    struct with with[] = {{"due_on", *to}, {.name = NULL}};
+    bool later;
+    int ret = 0;
+
+    if (!given && !value_is_null(to))
+        ret = judge_set(d->j, d->row, with);
+    if (ret != 0)
+        return ret;
+    later = slice_cmp(row_text(d->row, "due_on"), row_text(d->before, "due_on")) > 0;
+    if (later)
+        ret = case_due_follows(d->j, of);
+    return ret != 0 ? ret : tell(d, of, later ? &extended_step : &not_extended_step);
+}
+
+static int all_answered(struct judge *j, const struct row *of, bool *ret)
+{
+    struct row **tasks;
+    size_t n;
+    int status = case_tasks(j, of, &tasks, &n);
+
+    *ret = status == 0;
+    for (size_t i = 0; status == 0 && i < n; i++) {
+        if (answers(tasks[i]) && !row_state_in(tasks[i], "replied|closed"))
+            *ret = false;
+    }
+    return status;
+}
+
+/* The answer reaches every proposer at once; the last one takes the case to 已答复. */
+static int replied(const struct deed *d, struct row *of)
+{
+    bool all;
+    int ret = publish_answers(d->j, of);
+
+    if (ret == 0)
+        ret = all_answered(d->j, of, &all);
+    if (ret != 0)
+        return ret;
+    return all && row_in_state(of, "handling") ? judge_move(d->j, of, "replied", NULL)
+                                               : tell_step(d, of);
+}
+
+int task_moved(const struct deed *d)
+{
+    bool was_declining = row_in_state(d->before, "decline_requested");
+    struct row *of;
+    int ret = case_named(d->j, d->row, &of);
+
+    if (ret != 0 || of == NULL)
+        return ret;
+    if (row_in_state(d->row, "signed"))
+        return was_declining ? resume(d, of) : signed_by_unit(d, of);
+    if (row_in_state(d->row, "decline_requested"))
+        return pause(d, of);
+    if (row_in_state(d->row, "handling") && row_in_state(d->before, "extension_requested"))
+        return extension_decided(d, of);
+    if (row_in_state(d->row, "replied"))
+        return replied(d, of);
+    return tell_step(d, of);
+}
