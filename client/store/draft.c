@@ -13,6 +13,10 @@
 /* Fields that completion may add: presets, site, serial, computed ones. */
 #define EXTRA_FIELDS 4u
 
+/* Above what a change and each of its fields take beside the values: ids, hash, salt, seal, lengths. */
+#define FIXED_BYTES 512u
+#define FIELD_BYTES 128u
+
 struct work {
     struct writing *w;
     struct draft *d;
@@ -110,24 +114,41 @@ static int copy_fields(struct work *k, struct err *err)
 
 /* ---- checks ---- */
 
+/* An import refers to the same few records again and again: those found lately are known. */
+static int check_exists(struct work *k, const struct field *f, const struct id *id,
+                        struct err *err)
+{
+    struct replica *r = k->w->r;
+    struct known *known = &r->known[(id->b[ID_SIZE - 1] ^ f->target->tag) % KNOWN_MAX];
+    struct row *row;
+    int ret;
+
+    if (known->kind == f->target && id_eq(&known->id, id))
+        return 0;
+    ret = store_row_get(r->store, k->w->a, f->target, id, &row, err);
+    if (ret != 0)
+        return ret;
+    if (row == NULL)
+        return err_set(err, E_PARENT, "“%s”所指的%s不存在", f->label, f->target->label);
+    /* One of this act may be rolled back without the transaction. */
+    if (k->w->n == 0)
+        *known = (struct known){.kind = f->target, .id = *id};
+    return 0;
+}
+
 static int check_reference(struct work *k, const struct field *f, const struct value *v,
                            struct err *err)
 {
     size_t n = f->target != NULL && (v->type == V_ID || v->type == V_IDS) ? v->s.len / ID_SIZE : 0;
+    int ret = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        struct row *row;
+    for (size_t i = 0; ret == 0 && i < n; i++) {
         struct id id;
-        int ret;
 
         memcpy(id.b, v->s.p + i * ID_SIZE, ID_SIZE);
-        ret = k->w->lookup.get(k->w->lookup.ctx, f->target, &id, &row);
-        if (ret != 0)
-            return err_set(err, ret, NULL);
-        if (row == NULL)
-            return err_set(err, E_PARENT, "“%s”所指的%s不存在", f->label, f->target->label);
+        ret = check_exists(k, f, &id, err);
     }
-    return 0;
+    return ret;
 }
 
 static int check_field(struct work *k, const struct field_change *fc, struct err *err)
@@ -144,6 +165,9 @@ static int check_field(struct work *k, const struct field_change *fc, struct err
         ret = check_owner(k->c->op == OP_CREATE ? &k->after : k->row, f, SIDE_COUNTY, err);
     if (ret == 0)
         ret = check_value(f, now, err);
+    if (ret == 0 && f->vanish == VANISH_SITE && !value_is_null(now) &&
+        k->w->r->keys.site_seal == NULL)
+        ret = err_set(err, E_DENIED, "“%s”只能在存有本单位密钥的电脑上填写", f->label);
     return ret == 0 ? check_reference(k, f, now, err) : ret;
 }
 
@@ -156,10 +180,26 @@ static int check_fields(struct work *k, struct err *err)
     return ret;
 }
 
+/* Its bytes will fit into an act: said before anything is written. */
+static int check_size(const struct work *k, struct err *err)
+{
+    size_t size = FIXED_BYTES;
+
+    for (size_t i = 0; i < k->c->n_fields; i++)
+        size += FIELD_BYTES + k->c->fields[i].v.s.len + k->c->fields[i].del.s.len;
+    if (size > ACT_MAX_BYTES || k->c->n_fields > CHANGE_MAX_FIELDS)
+        return err_set(err, E_TOOBIG, "一条%s的内容超过 %u KiB", k->kind->label,
+                       ACT_MAX_BYTES / 1024);
+    return 0;
+}
+
 static int check_whole(struct work *k, struct err *err)
 {
     uint32_t tag;
-    int ret = row_historic(&k->after) ? 0 : check_row(&k->w->check, &k->after, err);
+    int ret = check_size(k, err);
+
+    if (ret == 0 && !row_historic(&k->after))
+        ret = check_row(&k->w->check, &k->after, err);
 
     return ret == 0 ? check_shared(&k->w->check, &k->after, &tag, err) : ret;
 }
@@ -312,21 +352,33 @@ static int serial_year(struct work *k)
     return cal_date(day).year;
 }
 
-static int next_number(struct replica *r, const char *prefix, int year, int64_t *ret,
+/* From the counter in memory, which the commit writes back: an import allots thousands in a row. What
+ * is rolled back without the transaction leaves a gap. */
+static int next_number(struct replica *r, const struct kind *kind, int year, int64_t *ret,
                        struct err *err)
 {
-    sqlite3_stmt *st = r->st[RS_SERIAL_NEXT];
+    struct serial *s = &r->serial;
+    sqlite3_stmt *st = r->st[RS_SERIAL_GET];
     int status;
 
-    sql_bind_text(st, 1, slice_str(prefix));
-    sql_bind_int(st, 2, year);
-    status = sql_step(st, err);
-    if (status == 1) {
-        *ret = sqlite3_column_int64(st, 0);
-        status = sql_step(st, err); /* the row is written when the statement is done */
+    if (s->kind != kind || s->year != year) {
+        status = replica_serial_flush(r, err);
+        if (status != 0)
+            return status;
+        sql_bind_text(st, 1, slice_str(kind->serial_prefix));
+        sql_bind_int(st, 2, year);
+        status = sql_step(st, err);
+        *s = (struct serial){.kind = kind, .year = year};
+        if (status == 1)
+            s->last = sqlite3_column_int64(st, 0);
+        sql_done(st);
+        if (status < 0) {
+            s->kind = NULL;
+            return status;
+        }
     }
-    sql_done(st);
-    return status;
+    *ret = ++s->last;
+    return 0;
 }
 
 static int add_serial(struct work *k, struct err *err)
@@ -334,14 +386,14 @@ static int add_serial(struct work *k, struct err *err)
     int year = serial_year(k);
     char suffix[8];
     const char *text;
-    int64_t number;
+    int64_t number = 0;
     int ret;
 
     if (k->kind->serial_prefix == NULL)
         return 0;
     ret = find_letters(k, err);
     if (ret == 0)
-        ret = next_number(k->w->r, k->kind->serial_prefix, year, &number, err);
+        ret = next_number(k->w->r, k->kind, year, &number, err);
     if (ret != 0)
         return ret;
     suffix_of(k->w->r->own.k, suffix);
@@ -364,8 +416,6 @@ static int seal_site_value(struct work *k, const struct field *f, struct field_c
     struct buf *sealed = &r->scratch;
     uint8_t nonce[12];
 
-    if (r->keys.site_seal == NULL)
-        return err_set(err, E_DENIED, "“%s”只能在存有本单位密钥的电脑上填写", f->label);
     buf_clear(plain);
     buf_clear(sealed);
     buf_put(plain, fc->salt, SALT_SIZE);
@@ -665,8 +715,6 @@ int draft_judge(struct writing *w, struct draft *d, bool *ret_made, struct err *
         return ret;
     if (k.c->op == OP_SET && k.c->n_fields == 0)
         return 0;
-    if (k.c->n_fields > CHANGE_MAX_FIELDS)
-        return err_set(err, E_TOOBIG, "一条%s的内容太多", d->kind->label);
     fill_saw(&k);
     ret = salt_fields(&k, err);
     if (ret == 0)

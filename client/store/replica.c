@@ -53,9 +53,9 @@ static const char *const statements[RS_COUNT] = {
     [RS_HEAD_DROP] = "DELETE FROM head WHERE stream = ?1 AND (seq < ?2 OR (compared = 1"
                      " AND seq <> ?2))",
     [RS_HEAD_DEL] = "DELETE FROM head WHERE stream = ?1 AND seq = ?2",
-    [RS_SERIAL_NEXT] = "INSERT INTO serial (prefix, year, last) VALUES (?1, ?2, 1)"
-                       " ON CONFLICT (prefix, year) DO UPDATE SET last = last + 1"
-                       " RETURNING last",
+    [RS_SERIAL_GET] = "SELECT last FROM serial WHERE prefix = ?1 AND year = ?2",
+    [RS_SERIAL_PUT] = "INSERT INTO serial (prefix, year, last) VALUES (?1, ?2, ?3)"
+                      " ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last",
 };
 
 static int own_read(struct replica *r, struct own *ret, struct err *err)
@@ -92,6 +92,20 @@ static void forget(struct replica *r)
     r->failed = false;
     r->has_actor = false;
     r->letters[0] = '\0';
+    memset(r->known, 0, sizeof r->known);
+    r->serial.kind = NULL;
+}
+
+int replica_serial_flush(struct replica *r, struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_SERIAL_PUT];
+
+    if (r->serial.kind == NULL)
+        return 0;
+    sql_bind_text(st, 1, slice_str(r->serial.kind->serial_prefix));
+    sql_bind_int(st, 2, r->serial.year);
+    sql_bind_int(st, 3, r->serial.last);
+    return sql_run(st, err);
 }
 
 int replica_begin(struct replica *r, struct err *err)
@@ -109,9 +123,9 @@ int replica_begin(struct replica *r, struct err *err)
 int replica_commit(struct replica *r, struct err *err)
 {
     sqlite3_stmt *st = r->st[RS_OWN_PUT];
-    int ret = 0;
+    int ret = replica_serial_flush(r, err);
 
-    if (r->own_moved) {
+    if (ret == 0 && r->own_moved) {
         sql_bind_int(st, 1, (int64_t)r->own.n);
         sql_bind_blob(st, 2, (struct slice){r->own.chain, HASH_SIZE});
         ret = sql_run(st, err);

@@ -16,7 +16,7 @@ enum replica_stmt {
     RS_REFUSED_GET, RS_REFUSED_PUT, RS_REFUSED_DEL, RS_REFUSED_COUNT,
     RS_REFUSED_CHANGE_PUT, RS_REFUSED_CHANGE_GET, RS_REFUSED_CHANGE_DEL,
     RS_HEAD_PUT, RS_HEAD_AT, RS_HEAD_DUE, RS_HEAD_NEWEST, RS_HEAD_DROP, RS_HEAD_DEL,
-    RS_SERIAL_NEXT,
+    RS_SERIAL_GET, RS_SERIAL_PUT,
     RS_COUNT,
 };
 
@@ -27,6 +27,21 @@ struct own {
     uint32_t site, k;
     uint64_t n;
     uint8_t chain[HASH_SIZE];
+};
+
+/* A record that was found in this transaction. */
+struct known {
+    const struct kind *kind;
+    struct id id;
+};
+
+#define KNOWN_MAX 32u
+
+/* The counter of serial numbers that was used last in this transaction. */
+struct serial {
+    const struct kind *kind; /* NULL: none */
+    int year;
+    int64_t last;
 };
 
 struct replica {
@@ -46,12 +61,17 @@ struct replica {
     struct actor actor;
     bool has_actor;
     char letters[16];
+    struct known known[KNOWN_MAX];
+    struct serial serial;
 };
 
 /* A transaction with `own` read; commit writes it back when it moved. */
 int replica_begin(struct replica *r, struct err *err);
 int replica_commit(struct replica *r, struct err *err);
 void replica_rollback(struct replica *r);
+
+/* Write the counter back before another takes its place. */
+int replica_serial_flush(struct replica *r, struct err *err);
 
 /* ---- overlay.c ---- */
 

@@ -1,7 +1,8 @@
 /* Writing an act: who writes, its drafts one after another, then bytes, chain and place.
  *
- * A single draft is judged before anything is written. Of several, later ones see the records of the
- * earlier ones; a refusal among them rolls back to where the act began. */
+ * A single draft is judged before anything is written, so that an import needs no savepoint a row (they
+ * copy every page they touch). Of several, later ones see the records of the earlier ones; a refusal
+ * among them rolls back to where the act began. */
 #include "client/store/replica_internal.h"
 
 #include "common/base/mem.h"
@@ -289,6 +290,11 @@ static int write_act(struct writing *w, const struct id *account, struct draft *
     struct replica *r = w->r;
     int ret = prepare(w, n, account, err);
 
+    if (ret != 0)
+        return ret;
+    if (n == 1 || !r->open)
+        return judge_all(w, drafts, n, err);
+    ret = replica_serial_flush(r, err); /* or the rollback would forget numbers of earlier acts */
     if (ret == 0)
         ret = store_savepoint(r->store, err);
     if (ret != 0)
@@ -296,6 +302,7 @@ static int write_act(struct writing *w, const struct id *account, struct draft *
     ret = judge_all(w, drafts, n, err);
     if (ret == 0)
         return store_savepoint_release(r->store, err);
+    r->serial.kind = NULL;
     if (store_savepoint_rollback(r->store, NULL) != 0)
         r->failed = true;
     return ret;

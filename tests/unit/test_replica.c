@@ -1156,6 +1156,31 @@ static void test_replica__import_is_one_transaction(void **state)
     assert_rebuilds(f, &f->a);
 }
 
+/* A refused act inside an import takes nothing of the others, nor their serial numbers. */
+static void test_replica__import_survives_a_refusal(void **state)
+{
+    struct fixture *f = *state;
+    const struct toy_field *in = WITH({"studio_name", "甲"}, {"applicant_type", "collective"});
+    struct id id[3] = {{{0}}};
+    struct draft drafts[3];
+    struct slice serial;
+
+    assert_int_equal(replica_write_begin(f->a.r, &f->err), 0);
+    assert_int_equal(write_one(f, &f->a, "application", OP_CREATE, &id[0], "", in, NULL), 0);
+    many(f, drafts, 3);
+    drafts[2].n_fields = 1;
+    assert_int_equal(replica_write(f->a.r, &f->arena, &f->clerk, drafts, 3, UINT64_MAX, NOW,
+                                   &f->err), E_INVALID);
+    assert_int_equal(write_one(f, &f->a, "application", OP_CREATE, &id[1], "",
+                               WITH({"studio_name", "乙"}), NULL), E_INVALID);
+    assert_int_equal(write_one(f, &f->a, "application", OP_CREATE, &id[2], "", in, &serial), 0);
+    assert_true(slice_eq(serial, slice_str("GY-SQ-2026-0002")));
+    assert_int_equal(replica_write_end(f->a.r, true, &f->err), 0);
+    assert_int_equal(facts(f, &f->a).own_n, 2);
+    assert_null(row_at(f, &f->a, "application", &drafts[0].record));
+    assert_rebuilds(f, &f->a);
+}
+
 /* Two processes on one file number one after the other. */
 static void test_replica__two_handles(void **state)
 {
@@ -1257,7 +1282,7 @@ int main(void)
         CASE(refused_edit_uncovers), CASE(released_refusal), CASE(takes_nothing_false),
         CASE(false_sidecar), CASE(head_ahead), CASE(witness), CASE(acts_stay_whole),
         CASE(act_is_all_or_nothing), CASE(drafts_see_each_other), CASE(import_is_one_transaction),
-        CASE(two_handles), CASE(create_and_open), CASE(actors), CASE(conflicts),
+        CASE(import_survives_a_refusal), CASE(two_handles), CASE(create_and_open), CASE(actors), CASE(conflicts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
