@@ -153,8 +153,7 @@ static int on_workbook_start(void *ctx, const char *name, const char **attrs)
     if (strcmp(name, "workbookPr") == 0) {
         const char *flag = xml_attr(attrs, "date1904");
 
-        f->book->since_1904 =
-            flag != NULL && (strcmp(flag, "1") == 0 || strcmp(flag, "true") == 0);
+        f->book->since_1904 = flag != NULL && (strcmp(flag, "1") == 0 || strcmp(flag, "true") == 0);
     } else if (strcmp(name, "sheet") == 0) {
         return add_sheet(f, attrs);
     }

@@ -7,21 +7,21 @@
 
 #include "common/base/arena.h"
 
-#define PART_NAME_SIZE  512
-#define STYLES_MAX      65536
+#define PART_NAME_SIZE 512
+#define STYLES_MAX     65536
 
 struct book {
     struct package *package;
-    struct arena arena;                   /* sheet names and relationship ids */
+    struct arena arena; /* sheet names and relationship ids */
     char workbook_part[PART_NAME_SIZE];
     char sheet_part[PART_NAME_SIZE];
     const char *sheet_name;
-    char strings_part[PART_NAME_SIZE];    /* "" when the book has none */
+    char strings_part[PART_NAME_SIZE]; /* "" when the book has none */
     char styles_part[PART_NAME_SIZE];
     bool since_1904;
 
-    struct buf strings;         /* shared strings one behind the other */
-    uint32_t *string_ends;      /* where each ends in STRINGS */
+    struct buf strings;    /* shared strings one behind the other */
+    uint32_t *string_ends; /* where each ends in STRINGS */
     size_t n_strings;
     size_t strings_cap;
 

@@ -113,7 +113,7 @@ int book_read_strings(struct book *b, struct err *err)
 
     if (b->strings_part[0] == '\0' || !package_has(b->package, b->strings_part))
         return 0;
-    return package_parse(b->package, b->strings_part, &events, &s, err);
+    return package_parse_bulk(b->package, b->strings_part, &events, &s, err);
 }
 
 bool book_string(const struct book *b, uint64_t i, struct slice *ret_text)

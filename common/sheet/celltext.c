@@ -240,7 +240,7 @@ static int32_t escape_at(const uint8_t *p, size_t len)
     return len >= 7 && p[6] == '_' ? escape_head(p, len) : -1;
 }
 
-static size_t encode(uint32_t c, uint8_t *out)
+size_t cell_encode(uint32_t c, uint8_t out[4])
 {
     if (c < 0x80) {
         out[0] = (uint8_t)c;
@@ -295,7 +295,7 @@ size_t cell_unescape(uint8_t *p, size_t len)
         if (c == 0) {
             p[out++] = p[i++];
         } else {
-            out += encode(c, p + out);
+            out += cell_encode(c, p + out);
             i += used;
         }
     }

@@ -31,6 +31,9 @@ bool cell_iso_text(struct slice raw, char text[CELL_DATE_SIZE]);
 bool cell_builtin_is_date(unsigned id);
 bool cell_format_is_date(const char *code);
 
+/* The UTF-8 of one character. Returns its length. */
+size_t cell_encode(uint32_t c, uint8_t out[4]);
+
 /* Undo _xHHHH_ in place (surrogates joined; NUL and lone surrogates stay as written). Returns the
  * new length. */
 size_t cell_unescape(uint8_t *p, size_t len);

@@ -28,7 +28,7 @@ struct csv {
     bool after_cr; /* an LF that comes next belongs to the line break */
     bool in_record;
     unsigned column;
-    iconv_t iconv;    /* (iconv_t)-1 for UTF-8 */
+    iconv_t iconv; /* (iconv_t)-1 for UTF-8 */
     uint8_t in[CARRY_MAX + CHUNK];
     uint8_t out[2 * (CARRY_MAX + CHUNK)]; /* two bytes of GB18030 become at most three */
 };

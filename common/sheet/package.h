@@ -6,6 +6,7 @@
 #define ZTC_SHEET_PACKAGE_H
 
 #include "common/sheet/input.h"
+#include "common/sheet/scan.h"
 
 #include <zip.h>
 
@@ -14,25 +15,21 @@ struct package {
     const struct sheet_limits *limits;
 };
 
-/* NAME loses the prefix of the document's main namespace; a name of another namespace keeps its own
- * and so matches nothing. ATTRS are pairs ending with NULL, names as written. 0 or a failure, which
- * ends the parse and is returned by it. */
-struct xml_events {
-    int (*start)(void *ctx, const char *name, const char **attrs);
-    int (*end)(void *ctx, const char *name);
-    int (*text)(void *ctx, const char *p, size_t len); /* may be NULL; in pieces */
-};
-
 int package_open(struct package *p, struct input *in, const struct sheet_limits *limits,
                  struct err *err);
 void package_close(struct package *p);
 
 bool package_has(const struct package *p, const char *part);
 
-/* Parse PART. E_MALFORMED when there is none. ERR gets a sentence for what went wrong in the package
- * or the XML, not for what EVENTS returned. */
+/* Parse PART. Element names lose the prefix of the root's namespace; a name of another namespace keeps
+ * its own and so matches nothing. E_MALFORMED when there is no such part. ERR gets a sentence for what
+ * went wrong in the package or the XML, not for what EVENTS returned. */
 int package_parse(struct package *p, const char *part, const struct xml_events *events, void *ctx,
                   struct err *err);
+
+/* The same for a bulky part, whose attributes are plain: by the fast reader if it takes the part. */
+int package_parse_bulk(struct package *p, const char *part, const struct xml_events *events,
+                       void *ctx, struct err *err);
 
 /* The value of an attribute, NULL without. */
 const char *xml_attr(const char **attrs, const char *name);

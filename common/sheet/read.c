@@ -50,8 +50,8 @@ static int read_by_content(struct input *in, struct rows *rows)
     if (len == 4 && memcmp(magic, ole, 4) == 0)
         return err_set(rows->err, E_MALFORMED,
                        "这是旧版 .xls 或加了密码的表格，请另存为不带密码的 .xlsx 后再试");
-    if (len >= 2 && ((magic[0] == 0xff && magic[1] == 0xfe) ||
-                     (magic[0] == 0xfe && magic[1] == 0xff)))
+    if (len >= 2 &&
+        ((magic[0] == 0xff && magic[1] == 0xfe) || (magic[0] == 0xfe && magic[1] == 0xff)))
         return err_set(rows->err, E_MALFORMED,
                        "文件是 UTF-16 编码，请另存为 .xlsx 或 UTF-8 编码的 .csv 后再试");
     return csv_read(in, rows);

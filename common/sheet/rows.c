@@ -25,8 +25,7 @@ int rows_blame(struct rows *r, int ret, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     if (r->sheet == NULL)
-        return err_set(r->err, ret, "第 %u 行：%s", r->number == 0 ? 1 : (unsigned)r->number,
-                       text);
+        return err_set(r->err, ret, "第 %u 行：%s", r->number == 0 ? 1 : (unsigned)r->number, text);
     if (r->number == 0)
         return err_set(r->err, ret, "工作表“%s”：%s", r->sheet, text);
     return err_set(r->err, ret, "工作表“%s”第 %u 行：%s", r->sheet, (unsigned)r->number, text);
@@ -49,8 +48,7 @@ void rows_cell_begin(struct rows *r)
 
 int rows_cell_put(struct rows *r, const void *p, size_t len)
 {
-    if (len > r->limits->cell_bytes ||
-        r->text.len - r->cell_start > r->limits->cell_bytes - len)
+    if (len > r->limits->cell_bytes || r->text.len - r->cell_start > r->limits->cell_bytes - len)
         return rows_blame(r, E_TOOBIG, "单元格内容超过上限 %zu 字节", r->limits->cell_bytes);
     buf_put(&r->text, p, len);
     if (r->text.ret != 0)

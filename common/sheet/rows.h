@@ -16,12 +16,12 @@ struct rows {
     sheet_row_cb cb;
     void *ctx;
     struct err *err;
-    const char *sheet;   /* name for messages, NULL in .csv */
-    struct buf text;     /* texts of this row */
-    size_t cell_start;   /* where the open cell's text begins in TEXT */
-    uint32_t number;     /* of this row, 0 before the first */
-    unsigned n_cells;    /* spans in use */
-    bool from_cb;        /* the failure is CB's own and has its own sentence */
+    const char *sheet; /* name for messages, NULL in .csv */
+    struct buf text;   /* texts of this row */
+    size_t cell_start; /* where the open cell's text begins in TEXT */
+    uint32_t number;   /* of this row, 0 before the first */
+    unsigned n_cells;  /* spans in use */
+    bool from_cb;      /* the failure is CB's own and has its own sentence */
     struct row_span spans[SHEET_COLUMNS_MAX];
     struct slice cells[SHEET_COLUMNS_MAX];
 };
@@ -48,7 +48,6 @@ int rows_cell_borrow(struct rows *r, unsigned column, struct slice text);
 int rows_end(struct rows *r);
 
 /* Record RET with a sentence that names sheet and row. */
-int rows_blame(struct rows *r, int ret, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int rows_blame(struct rows *r, int ret, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -42,8 +42,8 @@ extern const struct sheet_limits sheet_limits_default;
 
 /* One row with content. Everything is borrowed until the callback returns. */
 struct sheet_row {
-    uint32_t number;           /* from 1, as a spreadsheet program numbers it; gaps are empty rows */
-    unsigned n_cells;          /* up to the last cell that is not empty, at least 1 */
+    uint32_t number;  /* from 1, as a spreadsheet program numbers it; gaps are empty rows */
+    unsigned n_cells; /* up to the last cell that is not empty, at least 1 */
     const struct slice *cells; /* an empty cell is an empty slice */
 };
 

@@ -136,8 +136,7 @@ static uint64_t count_full(const struct sheet_cell *cells, unsigned n_cells)
     uint64_t n = 0;
 
     for (unsigned i = 0; i < n_cells; i++)
-        n += cells[i].kind != SHEET_EMPTY &&
-             (cells[i].kind != SHEET_TEXT || cells[i].text.len > 0);
+        n += cells[i].kind != SHEET_EMPTY && (cells[i].kind != SHEET_TEXT || cells[i].text.len > 0);
     return n;
 }
 

@@ -20,12 +20,12 @@ struct sheet_xlsx; /* libxlsxwriter's things */
 struct sheet_writer {
     const struct sheet_back *back;
     char *path;
-    char *temp_path;   /* NULL once it was renamed */
-    char *dir;         /* of both */
+    char *temp_path; /* NULL once it was renamed */
+    char *dir;       /* of both */
     unsigned n_columns;
-    uint32_t n_rows;   /* written */
-    uint64_t n_full;   /* cells with content, to compare when the file is read back */
-    int ret;           /* the first failure */
+    uint32_t n_rows; /* written */
+    uint64_t n_full; /* cells with content, to compare when the file is read back */
+    int ret;         /* the first failure */
     struct buf scratch;
     FILE *csv;
     struct sheet_xlsx *xlsx;

@@ -16,12 +16,12 @@
 #include <unistd.h>
 #include <xlsxwriter.h>
 
-#define CREATED          946684800 /* 2000-01-01: the time of writing would make each file differ */
-#define TAB_NAME_MAX     31
-#define TITLE_HEIGHT     30
-#define PAPER_A4         9
-#define ALMOST_FULL      (4 * 1024 * 1024)
-#define N_STYLES         (SHEET_NOTE + 1)
+#define CREATED      946684800 /* 2000-01-01: the time of writing would make each file differ */
+#define TAB_NAME_MAX 31
+#define TITLE_HEIGHT 30
+#define PAPER_A4     9
+#define ALMOST_FULL  (4 * 1024 * 1024)
+#define N_STYLES     (SHEET_NOTE + 1)
 
 enum look { LOOK_TEXT, LOOK_DATE, LOOK_DATETIME, N_LOOKS };
 

@@ -13,8 +13,15 @@
 
 #define XLSX_COLUMNS 16384
 
-enum cell_type { TYPE_NUMBER, TYPE_SHARED, TYPE_INLINE, TYPE_FORMULA, TYPE_LOGICAL, TYPE_ERROR,
-                 TYPE_DATE };
+enum cell_type {
+    TYPE_NUMBER,
+    TYPE_SHARED,
+    TYPE_INLINE,
+    TYPE_FORMULA,
+    TYPE_LOGICAL,
+    TYPE_ERROR,
+    TYPE_DATE
+};
 
 struct sheet {
     struct book *book;
@@ -72,8 +79,9 @@ static int type_of(const char *t, enum cell_type *ret_type)
     static const struct {
         const char *name;
         enum cell_type type;
-    } types[] = {{"s", TYPE_SHARED},  {"n", TYPE_NUMBER}, {"inlineStr", TYPE_INLINE},
-                 {"str", TYPE_FORMULA}, {"b", TYPE_LOGICAL}, {"e", TYPE_ERROR}, {"d", TYPE_DATE}};
+    } types[] = {{"s", TYPE_SHARED},    {"n", TYPE_NUMBER},  {"inlineStr", TYPE_INLINE},
+                 {"str", TYPE_FORMULA}, {"b", TYPE_LOGICAL}, {"e", TYPE_ERROR},
+                 {"d", TYPE_DATE}};
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (strcmp(t, types[i].name) == 0) {
@@ -259,7 +267,7 @@ static int on_end(void *ctx, const char *name)
     return 0;
 }
 
-/* Rows and cells have named sheet and row already; what package_parse found has not. */
+/* Rows and cells have named sheet and row already; what the package found has not. */
 static int read_sheet(struct book *b, struct rows *rows)
 {
     static const struct xml_events events = {on_start, on_end, on_text};
@@ -268,7 +276,7 @@ static int read_sheet(struct book *b, struct rows *rows)
     int ret;
 
     rows->sheet = b->sheet_name;
-    ret = package_parse(b->package, b->sheet_part, &events, &s, &inner);
+    ret = package_parse_bulk(b->package, b->sheet_part, &events, &s, &inner);
     if (ret != 0 && inner.ret != 0)
         return rows_blame(rows, ret, "%s", inner.text);
     return ret;

@@ -66,10 +66,11 @@ static void add_parts(zip_t *zip, struct slice rest)
                                                "xl/workbook.xml"};
     static const char root[] =
         "<r><Relationship Type='/officeDocument' Target='xl/workbook.xml'/></r>";
-    static const char rels[] = "<r><Relationship Id='a' Type='/worksheet' Target='s.xml'/>"
-                               "<Relationship Id='b' Type='/sharedStrings' "
-                               "Target='sharedStrings.xml'/>"
-                               "<Relationship Id='c' Type='/styles' Target='styles.xml'/></r>";
+    static const char rels[] =
+        "<r><Relationship Id='a' Type='/worksheet' Target='s.xml'/>"
+        "<Relationship Id='b' Type='/sharedStrings' "
+        "Target='sharedStrings.xml'/>"
+        "<Relationship Id='c' Type='/styles' Target='styles.xml'/></r>";
     static const char book[] = "<w><sheet name='s' x:id='a'/></w>";
     unsigned i = 0;
 

@@ -136,8 +136,8 @@ static void add_part(zip_t *zip, const char *name, const char *text, size_t len)
     "<Relationship Id=\"r1\" Type=\"http://schemas.openxmlformats.org/officeDocument/2006/"        \
     "relationships/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
 #define BOOK(pr, sheets)                                                                           \
-    "<workbook xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" xmlns:r=\"x\">" \
-    pr "<sheets>" sheets "</sheets></workbook>"
+    "<workbook xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" "               \
+    "xmlns:r=\"x\">" pr "<sheets>" sheets "</sheets></workbook>"
 #define ONE_SHEET "<sheet name=\"台账\" sheetId=\"1\" r:id=\"rId1\"/>"
 #define REL(id, type, target)                                                                      \
     "<Relationship Id=\"" id "\" Type=\"http://x/relationships/" type "\" Target=\"" target "\"/>"
@@ -171,8 +171,11 @@ static void write_xlsx(struct world *w, const struct part *parts)
     assert_int_equal(zip_close(zip), 0);
 }
 
-#define PARTS(...)  ((struct part[]){__VA_ARGS__, {NULL, NULL, 0}})
-#define PART_SHEET(rows) {"xl/worksheets/sheet1.xml", SHEET(rows), 0}
+#define PARTS(...) ((struct part[]){__VA_ARGS__, {NULL, NULL, 0}})
+#define PART_SHEET(rows)                                                                           \
+    {                                                                                              \
+        "xl/worksheets/sheet1.xml", SHEET(rows), 0                                                 \
+    }
 
 static struct sheet_cell text_cell(const char *s)
 {
@@ -236,23 +239,24 @@ static int write_table(struct world *w, const char *name)
     return ret;
 }
 
-static const char table[] = "[1]桂阳县意见台账\n"
-                            "[2]编号|内容|日期\n"
-                            "[3]0.1|00731|2026-03-05\n"
-                            "[4]1.1|431021199001011234567890|2026-03-05 09:30:05\n"
-                            "[5]2.1|𠮷野家 😀\n"
-                            "[6]|_x000D_ 与 _x00|2026-03-08\n"
-                            "[7]4.1|第一行\n第二行|1900-01-01\n"
-                            "[8]5.1| 两头空格\t|2026-03-10\n"
-                            "[9]6.1|=1+1|2026-03-11\n"
-                            "[10]7.1|'=1+1|2026-03-12\n"
-                            "[11]8.1|''@x|2026-03-13\n"
-                            "[12]9.1|-5|2026-03-14\n"
-                            "[13]10.1|'|2026-03-15\n"
-                            "[14]11.1|'平常|2026-03-16\n"
-                            "[15]12.1|逗号,引号\"引号|2026-03-17\n"
-                            "[16]13.1|<b>&amp;</b>|2026-03-18\n"
-                            "[17]-14\n";
+static const char table[] =
+    "[1]桂阳县意见台账\n"
+    "[2]编号|内容|日期\n"
+    "[3]0.1|00731|2026-03-05\n"
+    "[4]1.1|431021199001011234567890|2026-03-05 09:30:05\n"
+    "[5]2.1|𠮷野家 😀\n"
+    "[6]|_x000D_ 与 _x00|2026-03-08\n"
+    "[7]4.1|第一行\n第二行|1900-01-01\n"
+    "[8]5.1| 两头空格\t|2026-03-10\n"
+    "[9]6.1|=1+1|2026-03-11\n"
+    "[10]7.1|'=1+1|2026-03-12\n"
+    "[11]8.1|''@x|2026-03-13\n"
+    "[12]9.1|-5|2026-03-14\n"
+    "[13]10.1|'|2026-03-15\n"
+    "[14]11.1|'平常|2026-03-16\n"
+    "[15]12.1|逗号,引号\"引号|2026-03-17\n"
+    "[16]13.1|<b>&amp;</b>|2026-03-18\n"
+    "[17]-14\n";
 
 static void read_file(struct world *w, struct buf *out)
 {
@@ -421,6 +425,78 @@ static void test_sheet__shared_strings(void **state)
     assert_reads(*state, "[2]东江湖|| a\nb |😀_x0000_\n[3] a\nb \n");
 }
 
+/* Whatever XML allows in the bulky parts is understood: comments, CDATA, entities, either quote; a
+ * part in another encoding too. */
+static void test_sheet__xml_forms(void **state)
+{
+    static const char utf16[] =
+        "\xff\xfe<\0w\0>\0<\0s\0h\0e\0e\0t\0D\0a\0t\0a\0>\0<\0r\0o\0w\0"
+        ">\0<\0c\0>\0<\0v\0>\0"
+        "7\0<\0/\0v\0>\0<\0/\0c\0>\0<\0/\0r\0o\0w\0"
+        ">\0<\0/\0s\0h\0e\0e\0t\0D\0a\0t\0a\0>\0<\0/\0w\0>";
+
+    write_xlsx(*state,
+               PARTS(PART_SHEET(
+                   "<!-- <c> --><?pi >?><row r='4' ><c\n t = 'str' r=\"B4\" ><v >"
+                   "a&lt;&#x4e2D;&#65;&#x1F600;_x000D_\r\n&quot;<![CDATA[<b>&amp;\r]]>z</v ></c >"
+                   "<c t=\"str\" x='>'><v/></c></row>")));
+    assert_reads(*state, "[4]|a<中A😀\n\"<b>&amp;\nz\n");
+    write_xlsx(*state, PARTS({"xl/worksheets/sheet1.xml", utf16, sizeof utf16}));
+    assert_reads(*state, "[1]7\n");
+}
+
+/* What is not well-formed is refused, in the bulky parts as elsewhere. */
+static void test_sheet__xml_malformed(void **state)
+{
+    static const char *const bad[] = {"<w><sheetData></w></sheetData>",
+                                      "<w><sheetData>&nope;</sheetData></w>",
+                                      "<w><sheetData>&#0;</sheetData></w>",
+                                      "<w><sheetData>\xff</sheetData></w>",
+                                      "<w><sheetData>\x01</sheetData></w>",
+                                      "<w/><w/>",
+                                      "<w/>x",
+                                      "<w a=b/>",
+                                      "<w a=\"1/>",
+                                      "<w",
+                                      "<w><sheetData>\xed\xa0\x80</sheetData></w>",
+                                      "</w>",
+                                      "<w>\xef\xbf\xbf</w>",
+                                      "< w/>",
+                                      ""};
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        write_xlsx(*state, PARTS({"xl/worksheets/sheet1.xml", bad[i], 0}));
+        assert_refused(*state, NULL, E_MALFORMED, "XML");
+    }
+}
+
+/* Texts are whole wherever the pieces of reading end. */
+static void test_sheet__xml_pieces(void **state)
+{
+    struct world *w = *state;
+    struct buf text;
+    struct buf want;
+
+    buf_init(&text, 8 * 1024 * 1024);
+    buf_init(&want, 8 * 1024 * 1024);
+    buf_str(&text, "<w><sheetData>");
+    for (unsigned i = 1; i <= 50; i++) {
+        buf_str(&text, "<row><c t=\"str\"><v>");
+        buf_printf(&want, "[%u]", i);
+        for (unsigned k = 0; k < 3000 + i; k++) {
+            buf_str(&text, "东&lt;\r\n😀");
+            buf_str(&want, "东<\n😀");
+        }
+        buf_str(&text, "</v></c></row>");
+        buf_str(&want, "\n");
+    }
+    buf_str(&text, "</sheetData></w>");
+    write_xlsx(w, PARTS({"xl/worksheets/sheet1.xml", (const char *)text.p, text.len}));
+    assert_reads(w, buf_cstr(&want));
+    buf_release(&text);
+    buf_release(&want);
+}
+
 /* Every type of cell gives its text; cells may come in any order and without a place. */
 static void test_sheet__cell_types(void **state)
 {
@@ -439,20 +515,22 @@ static void test_sheet__cell_types(void **state)
 #define STYLES                                                                                     \
     "<styleSheet><numFmts count=\"3\"><numFmt numFmtId=\"176\" formatCode=\"yyyy\\-m\\-d\"/>"      \
     "<numFmt numFmtId=\"177\" formatCode=\"&quot;day&quot;0.00[Red]\"/>"                           \
-    "<numFmt numFmtId=\"178\" formatCode=\"[h]:mm\"/></numFmts><cellStyleXfs><xf numFmtId=\"14\"/>" \
+    "<numFmt numFmtId=\"178\" formatCode=\"[h]:mm\"/></numFmts><cellStyleXfs><xf "                 \
+    "numFmtId=\"14\"/>"                                                                            \
     "</cellStyleXfs><cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"176\"/>"      \
     "<xf numFmtId=\"177\"/><xf numFmtId=\"178\"/><xf numFmtId=\"31\"/></cellXfs></styleSheet>"
 #define DATED                                                                                      \
     "<row r=\"1\"><c><v>46086</v></c><c s=\"1\"><v>46086</v></c><c s=\"2\"><v>46086.39589</v>"     \
-    "</c><c s=\"3\"><v>46086</v></c><c s=\"4\"><v>0.5</v></c><c s=\"5\"><v>46086.999999</v></c>"  \
+    "</c><c s=\"3\"><v>46086</v></c><c s=\"4\"><v>0.5</v></c><c s=\"5\"><v>46086.999999</v></c>"   \
     "<c s=\"1\"><v>60</v></c><c s=\"1\"><v>59</v></c><c s=\"1\"><v>-1</v></c></row>"
 
 /* A number is a date when its format says so, in either epoch. */
 static void test_sheet__dates(void **state)
 {
     write_xlsx(*state, PARTS(PART_SHEET(DATED), {"xl/styles.xml", STYLES, 0}));
-    assert_reads(*state, "[1]46086|2026-03-05|2026-03-05 09:30:05|46086|12:00:00|2026-03-06|60|"
-                         "1900-02-28|-1\n");
+    assert_reads(*state,
+                 "[1]46086|2026-03-05|2026-03-05 09:30:05|46086|12:00:00|2026-03-06|60|"
+                 "1900-02-28|-1\n");
     write_xlsx(*state,
                PARTS(PART_SHEET("<row><c s=\"1\"><v>44624</v></c></row>"),
                      {"xl/styles.xml", STYLES, 0},
@@ -463,21 +541,21 @@ static void test_sheet__dates(void **state)
 /* The first visible worksheet is read, wherever its part is, whatever the prefix. */
 static void test_sheet__finds_the_sheet(void **state)
 {
-    write_xlsx(
-        *state,
-        PARTS({"xl/workbook.xml",
-               BOOK("", "<sheet name=\"隐\" state=\"hidden\" r:id=\"a\"/><sheet name=\"图\" "
-                        "r:id=\"b\"/><sheet name=\"表\" r:id=\"c\"/>"),
-               0},
-              {"xl/_rels/workbook.xml.rels",
-               BOOK_RELS(REL("a", "worksheet", "a.xml") REL("b", "chartsheet", "b.xml")
-                             REL("c", "worksheet", "/other/./x/../c.xml")),
-               0},
-              {"other/c.xml",
-               "<x:worksheet xmlns:x=\"http://purl.oclc.org/ooxml/spreadsheetml/main\" "
-               "xmlns:y=\"y\"><x:sheetData><x:row r=\"1\"><y:c><y:v>9</y:v></y:c>"
-               "<x:c><x:v>1</x:v></x:c></x:row></x:sheetData></x:worksheet>",
-               0}));
+    write_xlsx(*state,
+               PARTS({"xl/workbook.xml",
+                      BOOK("",
+                           "<sheet name=\"隐\" state=\"hidden\" r:id=\"a\"/><sheet name=\"图\" "
+                           "r:id=\"b\"/><sheet name=\"表\" r:id=\"c\"/>"),
+                      0},
+                     {"xl/_rels/workbook.xml.rels",
+                      BOOK_RELS(REL("a", "worksheet", "a.xml") REL("b", "chartsheet", "b.xml")
+                                    REL("c", "worksheet", "/other/./x/../c.xml")),
+                      0},
+                     {"other/c.xml",
+                      "<x:worksheet xmlns:x=\"http://purl.oclc.org/ooxml/spreadsheetml/main\" "
+                      "xmlns:y=\"y\"><x:sheetData><x:row r=\"1\"><y:c><y:v>9</y:v></y:c>"
+                      "<x:c><x:v>1</x:v></x:c></x:row></x:sheetData></x:worksheet>",
+                      0}));
     assert_reads(*state, "[1]1\n");
 }
 
@@ -591,8 +669,8 @@ static void test_sheet__long_texts(void **state)
     struct sheet_limits limits = sheet_limits_default;
     struct part strings = {"xl/sharedStrings.xml", "<sst><si><t>123456789</t></si></sst>", 0};
 
-    write_xlsx(w, PARTS(PART_SHEET("<row r=\"3\"><c t=\"str\"><v>123456789</v></c></row>"),
-                        strings));
+    write_xlsx(w,
+               PARTS(PART_SHEET("<row r=\"3\"><c t=\"str\"><v>123456789</v></c></row>"), strings));
     limits.cell_bytes = 8;
     assert_refused(w, &limits, E_TOOBIG, "共享字符串");
     limits.cell_bytes = 9;
@@ -641,7 +719,10 @@ static void test_sheet__other_files(void **state)
 
     write_bytes(w, "t.xlsx", "\xd0\xcf\x11\xe0\xa1\xb1", 6);
     assert_refused(w, NULL, E_MALFORMED, ".xls");
-    write_bytes(w, "t.xlsx", "\xff\xfe" "a\0", 4);
+    write_bytes(w, "t.xlsx",
+                "\xff\xfe"
+                "a\0",
+                4);
     assert_refused(w, NULL, E_MALFORMED, "UTF-16");
     assert_int_equal(unlink(w->path), 0);
     assert_refused(w, NULL, E_NOTFOUND, "没有这个文件");
@@ -684,7 +765,9 @@ static void test_sheet__csv_forms(void **state)
 {
     write_csv(*state, "a,b\r\n\"x,\"\"y\"\"\r\nz\",\rlast\n\n,,3\n,\n\"\"\nq\"q,end");
     assert_reads(*state, "[1]a|b\n[2]x,\"y\"\nz\n[3]last\n[5]||3\n[8]q\"q|end\n");
-    write_csv(*state, "\xef\xbb\xbf" "姓名,'=x,''\t,'y\r\n");
+    write_csv(*state,
+              "\xef\xbb\xbf"
+              "姓名,'=x,''\t,'y\r\n");
     assert_reads(*state, "[1]姓名|=x|'\t|'y\n");
     write_csv(*state, "");
     assert_reads(*state, "");
@@ -742,7 +825,9 @@ static void test_sheet__csv_broken(void **state)
     assert_refused(w, NULL, E_MALFORMED, "空字符");
     write_csv(w, "a\n\xff\xff\n");
     assert_refused(w, NULL, E_MALFORMED, "GB18030");
-    write_csv(w, "\xef\xbb\xbf" "a\xff\n");
+    write_csv(w,
+              "\xef\xbb\xbf"
+              "a\xff\n");
     assert_refused(w, NULL, E_MALFORMED, "UTF-8");
 }
 
@@ -806,33 +891,21 @@ static void test_sheet__formats(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(xlsx_round_trip),
-        CASE(csv_round_trip),
-        CASE(csv_bytes),
-        CASE(deterministic),
-        CASE(odd_characters),
-        CASE(failure_keeps_old_file),
-        CASE(no_folder),
-        CASE(text_too_long_for_xlsx),
-        CASE(shared_strings),
-        CASE(cell_types),
-        CASE(dates),
-        CASE(finds_the_sheet),
-        CASE(callback_stops),
-        CASE(missing_parts),
-        CASE(doctype),
-        CASE(broken_sheet),
-        CASE(bomb),
-        CASE(endless_tag),
-        CASE(long_texts),
-        CASE(damaged),
-        CASE(other_files),
-        CASE(out_of_memory),
-        CASE(csv_forms),
-        CASE(csv_gb18030),
-        CASE(csv_long),
-        CASE(csv_broken),
-        CASE(number_text),
+        CASE(xlsx_round_trip), CASE(csv_round_trip),
+        CASE(csv_bytes),       CASE(deterministic),
+        CASE(odd_characters),  CASE(failure_keeps_old_file),
+        CASE(no_folder),       CASE(text_too_long_for_xlsx),
+        CASE(shared_strings),  CASE(xml_forms),
+        CASE(xml_malformed),   CASE(xml_pieces),
+        CASE(cell_types),      CASE(dates),
+        CASE(finds_the_sheet), CASE(callback_stops),
+        CASE(missing_parts),   CASE(doctype),
+        CASE(broken_sheet),    CASE(bomb),
+        CASE(endless_tag),     CASE(long_texts),
+        CASE(damaged),         CASE(other_files),
+        CASE(out_of_memory),   CASE(csv_forms),
+        CASE(csv_gb18030),     CASE(csv_long),
+        CASE(csv_broken),      CASE(number_text),
         CASE(formats),
     };
 
