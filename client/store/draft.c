@@ -90,8 +90,8 @@ static int copy_fields(struct work *k, struct err *err)
 
     if (d->n_fields + k->kind->n_fields + EXTRA_FIELDS > 4 * CHANGE_MAX_FIELDS)
         return err_set(err, E_TOOBIG, "一条%s的内容太多", k->kind->label);
-    c->fields = arena_alloc(k->w->a, (d->n_fields + k->kind->n_fields + EXTRA_FIELDS) *
-                                         sizeof *c->fields);
+    c->fields =
+        arena_alloc(k->w->a, (d->n_fields + k->kind->n_fields + EXTRA_FIELDS) * sizeof *c->fields);
     if (c->fields == NULL)
         return err_set(err, E_NOMEM, NULL);
     for (size_t i = 0; i < d->n_fields; i++) {
@@ -115,8 +115,7 @@ static int copy_fields(struct work *k, struct err *err)
 /* ---- checks ---- */
 
 /* An import refers to the same few records again and again: those found lately are known. */
-static int check_exists(struct work *k, const struct field *f, const struct id *id,
-                        struct err *err)
+static int check_exists(struct work *k, const struct field *f, const struct id *id, struct err *err)
 {
     struct replica *r = k->w->r;
     struct known *known = &r->known[(id->b[ID_SIZE - 1] ^ f->target->tag) % KNOWN_MAX];
@@ -231,17 +230,23 @@ static size_t length_of(const struct row *row, const char *name)
     return s.len > 0 ? text_length(s) : 0;
 }
 
-/* Fields that are computed where the record is written. */
+static bool touches(const struct work *k, const char *name)
+{
+    return field_at(k->c, kind_field_named(k->kind, name)->tag) != NULL;
+}
+
+/* Fields that are computed from others of the record, where one of those is written. */
 static void compute(struct work *k)
 {
     const struct row *row = &k->after;
 
-    if (strcmp(k->kind->name, "submission") == 0) {
+    if (strcmp(k->kind->name, "submission") == 0 &&
+        (touches(k, "situation") || touches(k, "analysis") || touches(k, "suggestion"))) {
         int64_t n = (int64_t)(length_of(row, "situation") + length_of(row, "analysis") +
                               length_of(row, "suggestion"));
 
         put_field(k, kind_field_named(k->kind, "word_count")->tag, value_int(n));
-    } else if (strcmp(k->kind->name, "member") == 0) {
+    } else if (strcmp(k->kind->name, "member") == 0 && touches(k, "party")) {
         bool party = slice_eq(row_text(row, "party"), slice_str("cpc"));
 
         put_field(k, kind_field_named(k->kind, "is_party_member_lead")->tag, value_int(party));
@@ -291,9 +296,9 @@ static const char *seed_letters(uint32_t site)
         uint32_t site;
         const char *letters;
     } seeds[] = {
-        {431000, "CZ"}, {431002, "BH"}, {431003, "SX"}, {431021, "GY"}, {431022, "YZ"},
-        {431023, "YX"}, {431024, "JH"}, {431025, "LW"}, {431026, "RC"}, {431027, "GD"},
-        {431028, "AR"}, {431081, "ZX"},
+        {431000, "CZ"}, {431002, "BH"}, {431003, "SX"}, {431021, "GY"},
+        {431022, "YZ"}, {431023, "YX"}, {431024, "JH"}, {431025, "LW"},
+        {431026, "RC"}, {431027, "GD"}, {431028, "AR"}, {431081, "ZX"},
     };
 
     for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {

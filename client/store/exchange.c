@@ -21,8 +21,9 @@ static int add_cursor(void *ctx, const struct stream_head *h)
 
 static struct client_ledger ledger_of(const struct replica_facts *f)
 {
-    return (struct client_ledger){
-        .own_n = f->own_n, .acked_n = f->acked_n, .waiting = f->own_n - f->acked_n};
+    return (struct client_ledger){.own_n = f->own_n,
+                                  .acked_n = f->acked_n,
+                                  .waiting = f->own_n - f->acked_n};
 }
 
 int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err)
@@ -35,8 +36,8 @@ int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *er
     return status;
 }
 
-int exchange_facts(struct replica *r, const char *software,
-                   struct client_facts *ret, struct err *err)
+int exchange_facts(struct replica *r, const char *software, struct client_facts *ret,
+                   struct err *err)
 {
     struct replica_facts f;
     int status = replica_facts(r, &f, err);

@@ -7,8 +7,8 @@
 #include "client/store/replica.h"
 
 /* What Hello says. SOFTWARE is borrowed. */
-int exchange_facts(struct replica *r, const char *software,
-                   struct client_facts *ret, struct err *err);
+int exchange_facts(struct replica *r, const char *software, struct client_facts *ret,
+                   struct err *err);
 
 /* What the store counts now. */
 int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err);

@@ -38,8 +38,8 @@ int rest_open(struct replica *r, struct arena *a, struct slice rest, struct slic
 
     if (rest.len > 0 && rest.p[0] == REST_SEALED) {
         buf_clear(&r->scratch);
-        if (vault == NULL || vault->open(vault->ctx, (struct slice){rest.p + 1, rest.len - 1},
-                                         &r->scratch) != 0)
+        if (vault == NULL ||
+            vault->open(vault->ctx, (struct slice){rest.p + 1, rest.len - 1}, &r->scratch) != 0)
             return err_set(err, E_CORRUPT, "个人信息解密失败（密钥文件不符或数据损坏）");
         rest = buf_slice(&r->scratch);
     }
@@ -243,8 +243,8 @@ static int drop_base(struct replica *r, const struct id *id, struct err *err)
     return sql_run(r->st[RS_BASE_DEL], err);
 }
 
-int overlay_base(struct replica *r, struct arena *a, const struct kind *kind,
-                 const struct id *id, struct row **ret, bool *ret_covered, struct err *err)
+int overlay_base(struct replica *r, struct arena *a, const struct kind *kind, const struct id *id,
+                 struct row **ret, bool *ret_covered, struct err *err)
 {
     sqlite3_stmt *st = r->st[RS_PENDING_HAS];
     int status;

@@ -117,8 +117,8 @@ static int compare_due(struct replica *r, struct arena *a, const struct stream_h
         if (memcmp(e.hash, h.hash, HASH_SIZE) == 0)
             status = keep_head(r, &h, true, bytes, signature, err);
         else if (id_eq(&h.incarnation, &at->incarnation))
-            status = err_set(err, E_CORRUPT, "数据流 %u 第 %llu 条与市级签名的校验值不符",
-                             h.stream, (unsigned long long)h.seq);
+            status = err_set(err, E_CORRUPT, "数据流 %u 第 %llu 条与市级签名的校验值不符", h.stream,
+                             (unsigned long long)h.seq);
         else /* the head of a closed life of the city binds nobody any more */
             status = drop_head(r, &h, err);
         if (status != 0)
@@ -168,9 +168,12 @@ static int read_entry(struct batch *b, const struct arrived *in, struct arriving
     struct replica *r = b->r;
     int ret;
 
-    *x = (struct arriving){.e = {.stream = b->at.stream, .seq = b->at.seq + 1,
-                                 .received_at = in->received_at, .verdict = in->verdict,
-                                 .bytes = in->bytes, .side = in->side}};
+    *x = (struct arriving){.e = {.stream = b->at.stream,
+                                 .seq = b->at.seq + 1,
+                                 .received_at = in->received_at,
+                                 .verdict = in->verdict,
+                                 .bytes = in->bytes,
+                                 .side = in->side}};
     if (in->echo_n != 0) {
         ret = find_own(b, in->echo_n, true, x, err);
         if (ret != 0)
@@ -294,8 +297,8 @@ static int take_batch(struct batch *b, uint32_t stream, uint64_t first_seq,
     if (ret != 0)
         return ret;
     if (first_seq != b->at.seq + 1 || h.seq < b->at.seq + n)
-        return err_set(err, E_PROTOCOL, "数据流 %u 的记录不连续（已有 %llu，来的从 %llu 起）", stream,
-                       (unsigned long long)b->at.seq, (unsigned long long)first_seq);
+        return err_set(err, E_PROTOCOL, "数据流 %u 的记录不连续（已有 %llu，来的从 %llu 起）",
+                       stream, (unsigned long long)b->at.seq, (unsigned long long)first_seq);
     for (size_t i = 0; ret == 0 && i < n; i++)
         ret = take_entry(b, &entries[i], err);
     return ret == 0 ? close_batch(b, &h, head, signature, err) : ret;
@@ -460,8 +463,7 @@ static int keep_witness(struct replica *r, struct slice head, struct slice signa
     return keep_head(r, &h, true, head, signature, err);
 }
 
-int replica_witness(struct replica *r, struct slice head, struct slice signature,
-                    struct err *err)
+int replica_witness(struct replica *r, struct slice head, struct slice signature, struct err *err)
 {
     int ret = replica_begin(r, err);
 

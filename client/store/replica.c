@@ -15,47 +15,58 @@ static const struct store_step steps[] = {
 static const char *const statements[RS_COUNT] = {
     [RS_OWN_GET] = "SELECT hash, ledger, replica, clerk, site, k, n, chain FROM own",
     [RS_OWN_PUT] = "UPDATE own SET n = ?1, chain = ?2",
-    [RS_PENDING_PUT] = "INSERT INTO pending (n, first_n, act_len, act_bytes, record, kind, bytes,"
-                       " side, hash, before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [RS_PENDING_PUT] =
+        "INSERT INTO pending (n, first_n, act_len, act_bytes, record, kind, bytes,"
+        " side, hash, before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [RS_PENDING_GET] = "SELECT n, first_n, bytes, side, hash FROM pending WHERE n = ?1",
     [RS_PENDING_DEL] = "DELETE FROM pending WHERE n = ?1",
     [RS_PENDING_OF] = "SELECT n, bytes, side FROM pending WHERE record = ?1 ORDER BY n",
     [RS_PENDING_HAS] = "SELECT 1 FROM pending WHERE record = ?1 LIMIT 1",
-    [RS_PENDING_FROM] = "SELECT n, first_n, act_len, act_bytes, bytes, side FROM pending"
-                        " WHERE n >= ?1 ORDER BY n",
+    [RS_PENDING_FROM] =
+        "SELECT n, first_n, act_len, act_bytes, bytes, side FROM pending"
+        " WHERE n >= ?1 ORDER BY n",
     [RS_PENDING_FIRST] = "SELECT n, before FROM pending ORDER BY n LIMIT 1",
     [RS_PENDING_COUNT] = "SELECT count(*) FROM pending",
     [RS_BASE_GET] = "SELECT row FROM base_row WHERE record = ?1",
-    [RS_BASE_PUT] = "INSERT INTO base_row (record, kind, row) VALUES (?1, ?2, ?3)"
-                    " ON CONFLICT (record) DO UPDATE SET row = excluded.row",
+    [RS_BASE_PUT] =
+        "INSERT INTO base_row (record, kind, row) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (record) DO UPDATE SET row = excluded.row",
     [RS_BASE_DEL] = "DELETE FROM base_row WHERE record = ?1",
     [RS_REFUSED_GET] = "SELECT last_n, until_n FROM refused WHERE first_n = ?1",
-    [RS_REFUSED_PUT] = "INSERT INTO refused (first_n, last_n, at_n, code, text, until_n, at)"
-                       " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    [RS_REFUSED_DEL] = "DELETE FROM refused WHERE first_n = (SELECT max(first_n) FROM refused"
-                       " WHERE first_n <= ?1) AND last_n >= ?1 AND NOT EXISTS (SELECT 1 FROM"
-                       " refused_change c WHERE c.n BETWEEN refused.first_n AND refused.last_n)",
+    [RS_REFUSED_PUT] =
+        "INSERT INTO refused (first_n, last_n, at_n, code, text, until_n, at)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [RS_REFUSED_DEL] =
+        "DELETE FROM refused WHERE first_n = (SELECT max(first_n) FROM refused"
+        " WHERE first_n <= ?1) AND last_n >= ?1 AND NOT EXISTS (SELECT 1 FROM"
+        " refused_change c WHERE c.n BETWEEN refused.first_n AND refused.last_n)",
     [RS_REFUSED_COUNT] = "SELECT count(*) FROM refused",
-    [RS_REFUSED_CHANGE_PUT] = "INSERT INTO refused_change (n, bytes, side, hash)"
-                              " SELECT n, bytes, side, hash FROM pending"
-                              " WHERE n BETWEEN ?1 AND ?2",
+    [RS_REFUSED_CHANGE_PUT] =
+        "INSERT INTO refused_change (n, bytes, side, hash)"
+        " SELECT n, bytes, side, hash FROM pending"
+        " WHERE n BETWEEN ?1 AND ?2",
     [RS_REFUSED_CHANGE_GET] = "SELECT n, n, bytes, side, hash FROM refused_change WHERE n = ?1",
     [RS_REFUSED_CHANGE_DEL] = "DELETE FROM refused_change WHERE n = ?1",
-    [RS_HEAD_PUT] = "INSERT INTO head (stream, seq, compared, bytes, signature)"
-                    " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (stream, seq) DO UPDATE SET"
-                    " compared = excluded.compared, bytes = excluded.bytes,"
-                    " signature = excluded.signature",
+    [RS_HEAD_PUT] =
+        "INSERT INTO head (stream, seq, compared, bytes, signature)"
+        " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (stream, seq) DO UPDATE SET"
+        " compared = excluded.compared, bytes = excluded.bytes,"
+        " signature = excluded.signature",
     [RS_HEAD_AT] = "SELECT bytes FROM head WHERE stream = ?1 AND seq = ?2",
-    [RS_HEAD_DUE] = "SELECT seq, bytes, signature FROM head"
-                    " WHERE stream = ?1 AND compared = 0 AND seq <= ?2 ORDER BY seq LIMIT 1",
-    [RS_HEAD_NEWEST] = "SELECT seq, bytes, signature FROM head"
-                       " WHERE stream = ?1 AND compared = 1 ORDER BY seq DESC LIMIT 1",
-    [RS_HEAD_DROP] = "DELETE FROM head WHERE stream = ?1 AND (seq < ?2 OR (compared = 1"
-                     " AND seq <> ?2))",
+    [RS_HEAD_DUE] =
+        "SELECT seq, bytes, signature FROM head"
+        " WHERE stream = ?1 AND compared = 0 AND seq <= ?2 ORDER BY seq LIMIT 1",
+    [RS_HEAD_NEWEST] =
+        "SELECT seq, bytes, signature FROM head"
+        " WHERE stream = ?1 AND compared = 1 ORDER BY seq DESC LIMIT 1",
+    [RS_HEAD_DROP] =
+        "DELETE FROM head WHERE stream = ?1 AND (seq < ?2 OR (compared = 1"
+        " AND seq <> ?2))",
     [RS_HEAD_DEL] = "DELETE FROM head WHERE stream = ?1 AND seq = ?2",
     [RS_SERIAL_GET] = "SELECT last FROM serial WHERE prefix = ?1 AND year = ?2",
-    [RS_SERIAL_PUT] = "INSERT INTO serial (prefix, year, last) VALUES (?1, ?2, ?3)"
-                      " ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last",
+    [RS_SERIAL_PUT] =
+        "INSERT INTO serial (prefix, year, last) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last",
 };
 
 static int own_read(struct replica *r, struct own *ret, struct err *err)
@@ -202,8 +213,9 @@ static int start_stream(struct replica *r, uint32_t stream, const struct replica
 
 static int own_make(struct replica *r, const struct replica_facts *f, struct err *err)
 {
-    static const char query[] = "INSERT OR IGNORE INTO own (one, hash, ledger, replica, clerk, site,"
-                                " k, n, chain) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)";
+    static const char query[] =
+        "INSERT OR IGNORE INTO own (one, hash, ledger, replica, clerk, site,"
+        " k, n, chain) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)";
     uint8_t chain[HASH_SIZE];
     sqlite3_stmt *st;
     int ret = sql_prepare(r->db, query, &st, err);
@@ -225,8 +237,8 @@ static int own_make(struct replica *r, const struct replica_facts *f, struct err
     return ret;
 }
 
-int replica_create(const char *path, const struct replica_keys *keys,
-                   const struct replica_facts *f, struct err *err)
+int replica_create(const char *path, const struct replica_keys *keys, const struct replica_facts *f,
+                   struct err *err)
 {
     struct replica *r;
     int ret;
@@ -343,8 +355,12 @@ static int read_facts(struct replica *r, struct replica_facts *f, struct err *er
 
     if (ret != 0)
         return ret;
-    *f = (struct replica_facts){.id = own.replica, .ledger = own.ledger, .clerk = own.clerk,
-                                .site = own.site, .k = own.k, .own_n = own.n};
+    *f = (struct replica_facts){.id = own.replica,
+                                .ledger = own.ledger,
+                                .clerk = own.clerk,
+                                .site = own.site,
+                                .k = own.k,
+                                .own_n = own.n};
     memcpy(f->own_chain, r->open ? r->own.chain : own.chain, HASH_SIZE);
     if (r->open)
         f->own_n = r->own.n;

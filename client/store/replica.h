@@ -16,8 +16,9 @@ struct replica;
 
 struct replica_keys {
     const struct hasher *hasher; /* at creation; NULL at open: as the file says, from hasher_of */
-    const struct hasher *(*hasher_of)(enum hash_alg alg); /* crypto/hash.h; may be NULL with a hasher */
-    struct verifier log_key;     /* judges signed heads */
+    const struct hasher *(*hasher_of)(
+        enum hash_alg alg);  /* crypto/hash.h; may be NULL with a hasher */
+    struct verifier log_key; /* judges signed heads */
     const struct vault *vault;
     /* The site's own key, which the city does not have. NULL: this computer has not got it; then `site`
      * values cannot be written here and show as 仅首台电脑可见. */
@@ -55,10 +56,10 @@ struct draft {
     const struct kind *kind;
     struct id record;
     enum change_op op;
-    struct slice to;           /* OP_TRANSITION: state code or the action's label */
+    struct slice to;             /* OP_TRANSITION: state code or the action's label */
     struct field_change *fields; /* ascending by tag; form, v (and del) set */
     size_t n_fields;
-    struct slice serial;       /* out: of a created record, in the arena */
+    struct slice serial; /* out: of a created record, in the arena */
 };
 
 /* Judge by the same rules as the city, number, encode and keep one act durably. SEEN is the cursor of the
@@ -66,8 +67,8 @@ struct draft {
  * the pending changes shown. Nothing is written on failure: E_ROLE, E_INVALID, E_STATE, E_GUARD …, E_TOOBIG
  * (more than an act holds). A county's import is one transaction of several acts: begin with
  * replica_write_begin and end with replica_write_end (commit or not). */
-int replica_write(struct replica *r, struct arena *a, const struct id *account, struct draft *drafts,
-                  size_t n, uint64_t seen, msec_t now, struct err *err);
+int replica_write(struct replica *r, struct arena *a, const struct id *account,
+                  struct draft *drafts, size_t n, uint64_t seen, msec_t now, struct err *err);
 int replica_write_begin(struct replica *r, struct err *err);
 int replica_write_end(struct replica *r, bool commit, struct err *err);
 
@@ -105,8 +106,7 @@ int replica_refused(struct replica *r, uint64_t first_n, uint64_t last_n, uint64
                     struct err *err);
 
 /* The newest signed head of `city` (hash only): a witness against a rewritten log. */
-int replica_witness(struct replica *r, struct slice head, struct slice signature,
-                    struct err *err);
+int replica_witness(struct replica *r, struct slice head, struct slice signature, struct err *err);
 
 /* ---- showing ---- */
 
@@ -120,8 +120,8 @@ int replica_refused_each(struct replica *r, int (*cb)(void *ctx, const struct re
 
 /* Open conflicts with both values. Slices live until CB returns. */
 struct conflict_row {
-    struct row *conflict; /* the record of kind conflict */
-    struct row *target;   /* NULL when it is gone */
+    struct row *conflict;      /* the record of kind conflict */
+    struct row *target;        /* NULL when it is gone */
     const struct field *field; /* NULL: the whole record */
     struct value stands, later;
     struct id stands_by, later_by; /* accounts */

@@ -9,14 +9,34 @@
 #define WORK_MAX (64u * ACT_MAX_BYTES)
 
 enum replica_stmt {
-    RS_OWN_GET, RS_OWN_PUT,
-    RS_PENDING_PUT, RS_PENDING_GET, RS_PENDING_DEL, RS_PENDING_OF, RS_PENDING_HAS, RS_PENDING_FROM,
-    RS_PENDING_FIRST, RS_PENDING_COUNT,
-    RS_BASE_GET, RS_BASE_PUT, RS_BASE_DEL,
-    RS_REFUSED_GET, RS_REFUSED_PUT, RS_REFUSED_DEL, RS_REFUSED_COUNT,
-    RS_REFUSED_CHANGE_PUT, RS_REFUSED_CHANGE_GET, RS_REFUSED_CHANGE_DEL,
-    RS_HEAD_PUT, RS_HEAD_AT, RS_HEAD_DUE, RS_HEAD_NEWEST, RS_HEAD_DROP, RS_HEAD_DEL,
-    RS_SERIAL_GET, RS_SERIAL_PUT,
+    RS_OWN_GET,
+    RS_OWN_PUT,
+    RS_PENDING_PUT,
+    RS_PENDING_GET,
+    RS_PENDING_DEL,
+    RS_PENDING_OF,
+    RS_PENDING_HAS,
+    RS_PENDING_FROM,
+    RS_PENDING_FIRST,
+    RS_PENDING_COUNT,
+    RS_BASE_GET,
+    RS_BASE_PUT,
+    RS_BASE_DEL,
+    RS_REFUSED_GET,
+    RS_REFUSED_PUT,
+    RS_REFUSED_DEL,
+    RS_REFUSED_COUNT,
+    RS_REFUSED_CHANGE_PUT,
+    RS_REFUSED_CHANGE_GET,
+    RS_REFUSED_CHANGE_DEL,
+    RS_HEAD_PUT,
+    RS_HEAD_AT,
+    RS_HEAD_DUE,
+    RS_HEAD_NEWEST,
+    RS_HEAD_DROP,
+    RS_HEAD_DEL,
+    RS_SERIAL_GET,
+    RS_SERIAL_PUT,
     RS_COUNT,
 };
 
@@ -101,8 +121,8 @@ int overlay_changes(struct replica *r, struct arena *a, const struct id *record,
                     struct change **ret, size_t *ret_n, struct err *err);
 
 /* The record as the stream has it, or *ret = NULL. *ret_covered: pending changes lie over it. */
-int overlay_base(struct replica *r, struct arena *a, const struct kind *kind,
-                 const struct id *id, struct row **ret, bool *ret_covered, struct err *err);
+int overlay_base(struct replica *r, struct arena *a, const struct kind *kind, const struct id *id,
+                 struct row **ret, bool *ret_covered, struct err *err);
 
 /* Keep ROW, which has no pending change yet, from under the first one. */
 int overlay_keep_base(struct replica *r, const struct row *row, struct err *err);
@@ -125,8 +145,8 @@ struct writing {
     struct arena *a;
     struct actor actor;
     msec_t now;
-    uint64_t seen;           /* UINT64_MAX: the present cursor */
-    struct change *changes;  /* so far; n is known, place in the act and bytes follow */
+    uint64_t seen;          /* UINT64_MAX: the present cursor */
+    struct change *changes; /* so far; n is known, place in the act and bytes follow */
     size_t n;
     struct store_lookup rows;
     struct lookup lookup;

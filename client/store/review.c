@@ -30,8 +30,9 @@ static int read_refused(struct replica *r, struct arena *a, sqlite3_stmt *st,
 int replica_refused_each(struct replica *r, int (*cb)(void *ctx, const struct refused_row *row),
                          void *ctx, struct err *err)
 {
-    static const char query[] = "SELECT first_n, last_n, at_n, code, text, at FROM refused"
-                                " ORDER BY first_n";
+    static const char query[] =
+        "SELECT first_n, last_n, at_n, code, text, at FROM refused"
+        " ORDER BY first_n";
     struct refused_row row;
     sqlite3_stmt *st;
     struct arena a;
@@ -63,11 +64,25 @@ struct conflicts {
     struct err *err;
 };
 
-/* The value that entry SEQ gave the field, and who gave it when. */
-static int value_of_entry(struct conflicts *x, uint32_t stream, uint64_t seq,
-                          const struct field *f, struct value *ret, struct id *ret_by,
-                          msec_t *ret_at)
+/* The value that a change gave a field. Of a set it says only what came and went: over the record's
+ * present elements that is the value it meant. */
+static int value_of_change(struct conflicts *x, const struct conflict_row *row,
+                           const struct field_change *fc, struct value *ret)
 {
+    int status;
+
+    *ret = fc->v;
+    if (fc->form != FORM_DELTA || row->target == NULL)
+        return 0;
+    status = value_set_apply(&x->a, row_get(row->target, fc->tag), &fc->v, &fc->del, ret);
+    return status == E_NOMEM ? err_set(x->err, status, NULL) : 0;
+}
+
+/* The value that entry SEQ gave the field, and who gave it when. */
+static int value_of_entry(struct conflicts *x, const struct conflict_row *row, uint64_t seq,
+                          struct value *ret, struct id *ret_by, msec_t *ret_at)
+{
+    uint32_t stream = row->conflict->stream;
     const struct field_change *fc;
     struct entry e;
     struct change c;
@@ -83,10 +98,8 @@ static int value_of_entry(struct conflicts *x, uint32_t stream, uint64_t seq,
                        (unsigned long long)seq);
     *ret_by = c.actor;
     *ret_at = c.made_at;
-    fc = f != NULL ? change_field(&c, f->tag) : NULL;
-    if (fc != NULL)
-        *ret = fc->v;
-    return 0;
+    fc = row->field != NULL ? change_field(&c, row->field->tag) : NULL;
+    return fc != NULL ? value_of_change(x, row, fc, ret) : 0;
 }
 
 /* The record in conflict and the field of it. A kind or field that this catalogue does not know has
@@ -121,11 +134,9 @@ static int show_conflict(void *ctx, struct row *conflict)
     arena_clear(&x->a);
     ret = find_target(x, &out);
     if (ret == 0)
-        ret = value_of_entry(x, conflict->stream, stands, out.field, &out.stands, &out.stands_by,
-                             &out.stands_at);
+        ret = value_of_entry(x, &out, stands, &out.stands, &out.stands_by, &out.stands_at);
     if (ret == 0)
-        ret = value_of_entry(x, conflict->stream, later, out.field, &out.later, &out.later_by,
-                             &out.later_at);
+        ret = value_of_entry(x, &out, later, &out.later, &out.later_by, &out.later_at);
     return ret == 0 ? x->cb(x->ctx, &out) : ret;
 }
 
@@ -179,7 +190,7 @@ int replica_open_value(struct replica *r, struct arena *a, const struct value *s
 struct verify {
     struct replica *r;
     struct arena a;
-    struct stream_head at; /* moves with every entry */
+    struct stream_head at;     /* moves with every entry */
     uint8_t (*own)[HASH_SIZE]; /* H(bytes) of own change n at n - 1 */
     bool *has;
     struct err *err;
@@ -275,8 +286,9 @@ static int verify_stream(struct verify *v, uint32_t stream)
 /* Own changes that are not in the log. */
 static int verify_kept(struct verify *v)
 {
-    static const char query[] = "SELECT n, bytes, side FROM pending UNION ALL"
-                                " SELECT n, bytes, side FROM refused_change ORDER BY 1";
+    static const char query[] =
+        "SELECT n, bytes, side FROM pending UNION ALL"
+        " SELECT n, bytes, side FROM refused_change ORDER BY 1";
     sqlite3_stmt *st;
     int ret = sql_prepare(v->r->db, query, &st, v->err);
 

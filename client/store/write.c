@@ -44,8 +44,7 @@ static void first_clerk(const struct replica *r, struct actor *ret)
                           .side = SIDE_COUNTY};
 }
 
-static int find_actor(struct replica *r, struct arena *a, const struct id *account,
-                      struct err *err)
+static int find_actor(struct replica *r, struct arena *a, const struct id *account, struct err *err)
 {
     struct row *row;
     int ret;
@@ -97,8 +96,8 @@ static int see_account(void *ctx, struct row *row)
     return 0;
 }
 
-static int choose_actor(struct replica *r, struct accounts *f, const char *login,
-                        struct actor *ret, struct err *err)
+static int choose_actor(struct replica *r, struct accounts *f, const char *login, struct actor *ret,
+                        struct err *err)
 {
     if (f->n > 1)
         return err_set(err, E_USAGE, "本单位有几个账户，请用 --as 指明：%s", buf_cstr(&f->names));

@@ -11,6 +11,7 @@
 #include "common/crypto/hash.h"
 #include "common/crypto/seal.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,8 +188,8 @@ static struct field_change *fields_of(struct fixture *f, const struct kind *kind
         for (; i > 0 && out[i - 1].tag > field->tag; i--)
             out[i] = out[i - 1];
         out[i] = (struct field_change){.tag = field->tag, .form = FORM_SET};
-        if (in->text != NULL && check_parse(&f->arena, field, slice_str(in->text), &out[i].v,
-                                            &f->err) != 0)
+        if (in->text != NULL &&
+            check_parse(&f->arena, field, slice_str(in->text), &out[i].v, &f->err) != 0)
             fail_msg("%s: %s", in->name, f->err.text);
     }
     *ret_n = n;
@@ -201,8 +202,13 @@ static struct id city_creates(struct fixture *f, struct toy_stream *s, const cha
 {
     static const struct verdict plain;
     struct random chance = {.fill = NULL};
-    struct change c = {.replica = f->city.incarnation, .n = s->seq + 1, .stream = s->no,
-                       .act_len = 1, .made_at = NOW, .catalogue = 1, .op = OP_CREATE};
+    struct change c = {.replica = f->city.incarnation,
+                       .n = s->seq + 1,
+                       .stream = s->no,
+                       .act_len = 1,
+                       .made_at = NOW,
+                       .catalogue = 1,
+                       .op = OP_CREATE};
     struct buf bytes, side;
 
     chance = random_seeded_init(&f->chance, 7 + f->city.shared.seq * 1000 + f->city.site.seq);
@@ -299,7 +305,9 @@ struct signed_head {
 
 static void head_at(struct city *c, struct toy_stream *s, uint64_t seq, struct signed_head *out)
 {
-    struct head h = {.ledger = c->ledger, .incarnation = c->incarnation, .stream = s->no,
+    struct head h = {.ledger = c->ledger,
+                     .incarnation = c->incarnation,
+                     .stream = s->no,
                      .seq = seq};
     struct buf message;
 
@@ -416,7 +424,9 @@ static int write_one(struct fixture *f, struct peer *p, const char *kind, enum c
                      struct id *record, const char *to, const struct toy_field *in,
                      struct slice *ret_serial)
 {
-    struct draft d = {.kind = catalogue_kind_named(kind), .record = *record, .op = op,
+    struct draft d = {.kind = catalogue_kind_named(kind),
+                      .record = *record,
+                      .op = op,
                       .to = slice_str(to)};
     int ret;
 
@@ -452,7 +462,8 @@ static struct row *row_at(struct fixture *f, struct peer *p, const char *kind, c
     struct row *row;
 
     assert_int_equal(store_row_get(replica_store(p->r), &f->arena, catalogue_kind_named(kind), id,
-                                   &row, &f->err), 0);
+                                   &row, &f->err),
+                     0);
     return row;
 }
 
@@ -482,9 +493,9 @@ static void enrol(struct fixture *f)
 static void seed(struct fixture *f)
 {
     enrol(f);
-    f->member = city_creates(f, &f->city.site, "member", "",
-                             WITH({"site", "431021"}, {"name", "李四光"},
-                                  {"phone", "13812345678"}));
+    f->member =
+        city_creates(f, &f->city.site, "member", "",
+                     WITH({"site", "431021"}, {"name", "李四光"}, {"phone", "13812345678"}));
     f->studio = city_creates(f, &f->city.site, "studio", "operating",
                              WITH({"site", "431021"}, {"name", "惠民工作室"}));
     deliver(f, &f->a);
@@ -493,15 +504,13 @@ static void seed(struct fixture *f)
 
 static int new_opinion(struct fixture *f, struct peer *p, struct id *id, const char *person)
 {
-    return write_one(f, p, "opinion", OP_CREATE, id, "",
-                     WITH({"title", "路灯不亮"}, {"content", "村口的路灯坏了三个月"},
-                          {"channel", catalogue_kind_named("opinion")
-                                          ->fields[4].codes->codes[0].code},
-                          {"studio_id", id_in_text(f, &f->studio)},
-                          {"receiver", id_in_text(f, &f->member)},
-                          {"received_at", "2026-03-05 09:00"}, {"person_name", person},
-                          {"anonymous", "否"}),
-                     NULL);
+    return write_one(
+        f, p, "opinion", OP_CREATE, id, "",
+        WITH({"title", "路灯不亮"}, {"content", "村口的路灯坏了三个月"},
+             {"channel", catalogue_kind_named("opinion")->fields[4].codes->codes[0].code},
+             {"studio_id", id_in_text(f, &f->studio)}, {"receiver", id_in_text(f, &f->member)},
+             {"received_at", "2026-03-05 09:00"}, {"person_name", person}, {"anonymous", "否"}),
+        NULL);
 }
 
 /* ---- writing and its echo ---- */
@@ -555,10 +564,12 @@ static void test_replica__site_values_are_sealed(void **state)
     assert_int_equal(row_named(row, "person_name")->type, V_SEALED);
     assert_int_equal(row_named(row, "content")->type, V_TEXT);
     assert_int_equal(replica_open_value(f->a.r, &f->arena, row_named(row, "person_name"), &v,
-                                        &f->err), 0);
+                                        &f->err),
+                     0);
     assert_true(slice_eq(v.s, slice_str("王五")));
     assert_int_equal(replica_open_value(f->b.r, &f->arena, row_named(row, "person_name"), &v,
-                                        &f->err), E_DENIED);
+                                        &f->err),
+                     E_DENIED);
     assert_int_equal(new_opinion(f, &f->b, &other, "王五"), E_DENIED);
     assert_int_equal(facts(f, &f->b).own_n, 0);
 }
@@ -616,9 +627,11 @@ static void test_replica__refuses_what_the_city_would(void **state)
     assert_int_equal(set_application(f, &f->a, id, "meeting_opinion", "同意"), E_OWNER);
     assert_int_equal(set_application(f, &f->a, none, "studio_name", "乙"), E_NOTFOUND);
     assert_int_equal(write_one(f, &f->a, "application", OP_CREATE, &fresh, "",
-                               WITH({"studio_name", "丙"}), NULL), E_INVALID);
+                               WITH({"studio_name", "丙"}), NULL),
+                     E_INVALID);
     assert_int_equal(write_one(f, &f->a, "application", OP_TRANSITION, &id, "approved",
-                               WITH({"studio_name", "丙"}), NULL), E_STATE);
+                               WITH({"studio_name", "丙"}), NULL),
+                     E_STATE);
     d.fields = fields_of(f, d.kind, WITH({"studio_name", "丁"}), &d.n_fields);
     assert_int_equal(replica_write(f->a.r, &f->arena, &none, &d, 1, UINT64_MAX, NOW, &f->err),
                      E_ROLE);
@@ -662,11 +675,13 @@ static void test_replica__void(void **state)
     assert_int_equal(write_one(f, &f->a, "application", OP_VOID, &id, "", WITH({NULL, NULL}), NULL),
                      E_INVALID);
     assert_int_equal(write_one(f, &f->a, "application", OP_VOID, &id, "",
-                               WITH({"void_reason", "重复登记"}), NULL), 0);
+                               WITH({"void_reason", "重复登记"}), NULL),
+                     0);
     assert_true(row_voided(row_at(f, &f->a, "application", &id)));
     assert_int_equal(set_application(f, &f->a, id, "studio_name", "乙"), E_STATE);
     assert_int_equal(write_one(f, &f->a, "application", OP_UNVOID, &id, "", WITH({NULL, NULL}),
-                               NULL), 0);
+                               NULL),
+                     0);
     assert_int_equal(set_application(f, &f->a, id, "studio_name", "乙"), 0);
 }
 
@@ -805,7 +820,8 @@ static void test_replica__own_change_with_bytes(void **state)
     arrive(&f->city.site, &f->b.facts.id, 1, 1, &e); /* with bytes */
     head_at(&f->city, &f->city.site, 1, &h);
     assert_int_equal(replica_apply(f->a.r, SITE, 1, &e, 1, buf_slice(&h.head),
-                                   (struct slice){h.signature, HASH_SIZE}, &f->err), 0);
+                                   (struct slice){h.signature, HASH_SIZE}, &f->err),
+                     0);
     buf_release(&h.head);
     assert_int_equal(facts(f, &f->a).pending, 0);
     assert_false(row_at(f, &f->a, "application", &id)->pending);
@@ -882,7 +898,8 @@ static void test_replica__refused_edit_uncovers(void **state)
     assert_int_equal(set_application(f, &f->a, id, "studio_name", "乙"), 0);
     assert_int_equal(set_application(f, &f->a, id, "address", "城关镇"), 0);
     assert_int_equal(replica_refused(f->a.r, 2, 2, 2, slice_str("ZT-ROLE"), slice_str("无"), NOW,
-                                     &until, &f->err), 0);
+                                     &until, &f->err),
+                     0);
     assert_text(f, &f->a, &id, "studio_name", "甲");
     assert_text(f, &f->a, &id, "address", "城关镇");
     assert_rebuilds(f, &f->a);
@@ -896,8 +913,9 @@ static void test_replica__released_refusal(void **state)
     uint64_t until;
 
     push(f, &f->a, 1); /* lies in the city's log, but comes after the refusal */
-    assert_int_equal(replica_refused(f->a.r, 1, 1, 1, slice_str("ZT-QUARANTINE"),
-                                     slice_str("暂存"), NOW, &until, &f->err), 0);
+    assert_int_equal(replica_refused(f->a.r, 1, 1, 1, slice_str("ZT-QUARANTINE"), slice_str("暂存"),
+                                     NOW, &until, &f->err),
+                     0);
     assert_null(row_at(f, &f->a, "application", &id));
     deliver(f, &f->a);
     assert_text(f, &f->a, &id, "studio_name", "甲");
@@ -926,29 +944,30 @@ static void test_replica__takes_nothing_false(void **state)
 
     memcpy(bad, e, sizeof bad);
     bad[0].received_at++;
-    assert_int_equal(replica_apply(f->b.r, SITE, 4, bad, 1, buf_slice(&h.head), signature,
-                                   &f->err), E_CORRUPT);
+    assert_int_equal(replica_apply(f->b.r, SITE, 4, bad, 1, buf_slice(&h.head), signature, &f->err),
+                     E_CORRUPT);
     memcpy(bad, e, sizeof bad);
     memcpy(spoiled, e[0].bytes.p, e[0].bytes.len);
     spoiled[e[0].bytes.len - 1] ^= 1;
     bad[0].bytes.p = spoiled;
-    assert_int_equal(replica_apply(f->b.r, SITE, 4, bad, 1, buf_slice(&h.head), signature,
-                                   &f->err), E_CORRUPT);
+    assert_int_equal(replica_apply(f->b.r, SITE, 4, bad, 1, buf_slice(&h.head), signature, &f->err),
+                     E_CORRUPT);
     h.signature[3] ^= 1;
     assert_int_equal(replica_apply(f->b.r, SITE, 4, e, 1, buf_slice(&h.head), signature, &f->err),
                      E_AUTH);
     h.signature[3] ^= 1;
     assert_int_equal(replica_apply(f->b.r, STREAM_SHARED, 1, e, 1, buf_slice(&h.head), signature,
-                                   &f->err), E_AUTH);
+                                   &f->err),
+                     E_AUTH);
     assert_int_equal(replica_apply(f->b.r, SITE, 2, e, 1, buf_slice(&h.head), signature, &f->err),
                      E_PROTOCOL);
-    assert_int_equal(replica_apply(f->b.r, 431081, 1, e, 1, buf_slice(&h.head), signature,
-                                   &f->err), E_PROTOCOL);
+    assert_int_equal(replica_apply(f->b.r, 431081, 1, e, 1, buf_slice(&h.head), signature, &f->err),
+                     E_PROTOCOL);
     memcpy(bad, e, sizeof bad);
     bad[0].bytes = bad[0].side = (struct slice){NULL, 0};
     bad[0].echo_n = 7;
-    assert_int_equal(replica_apply(f->b.r, SITE, 4, bad, 1, buf_slice(&h.head), signature,
-                                   &f->err), E_PROTOCOL);
+    assert_int_equal(replica_apply(f->b.r, SITE, 4, bad, 1, buf_slice(&h.head), signature, &f->err),
+                     E_PROTOCOL);
     assert_int_equal(cursor(&f->b, SITE), 3);
     assert_null(row_at(f, &f->b, "application", &id));
     assert_rebuilds(f, &f->b);
@@ -965,14 +984,16 @@ static void test_replica__false_sidecar(void **state)
     struct signed_head h;
     uint8_t spoiled[4096];
 
-    city_creates(f, &f->city.site, "member", "", WITH({"name", "李四光"}, {"phone", "13812345678"}));
+    city_creates(f, &f->city.site, "member", "",
+                 WITH({"name", "李四光"}, {"phone", "13812345678"}));
     arrive(&f->city.site, &f->b.facts.id, 1, 1, &e);
     head_at(&f->city, &f->city.site, 1, &h);
     memcpy(spoiled, e.side.p, e.side.len);
     spoiled[e.side.len - 1] ^= 1;
     e.side.p = spoiled;
     assert_int_equal(replica_apply(f->b.r, SITE, 1, &e, 1, buf_slice(&h.head),
-                                   (struct slice){h.signature, HASH_SIZE}, &f->err), E_CORRUPT);
+                                   (struct slice){h.signature, HASH_SIZE}, &f->err),
+                     E_CORRUPT);
     assert_int_equal(cursor(&f->b, SITE), 0);
     buf_release(&h.head);
 }
@@ -1027,7 +1048,8 @@ static void test_replica__witness(void **state)
     }
     for (int i = 1; i >= 0; i--)
         assert_int_equal(replica_witness(f->a.r, buf_slice(&h[i].head),
-                                         (struct slice){h[i].signature, HASH_SIZE}, &f->err), 0);
+                                         (struct slice){h[i].signature, HASH_SIZE}, &f->err),
+                         0);
     buf_release(&h[1].head);
     memset(city->log[1].hash, 9, HASH_SIZE);
     head_at(&f->city, city, 2, &h[1]);
@@ -1061,7 +1083,8 @@ static void test_replica__acts_stay_whole(void **state)
 
     many(f, drafts, 3);
     assert_int_equal(replica_write(f->a.r, &f->arena, &f->clerk, drafts, 3, UINT64_MAX, NOW,
-                                   &f->err), 0);
+                                   &f->err),
+                     0);
     (void)new_application(f, &f->a, "乙");
     assert_int_equal(replica_pending(f->a.r, 1, 1, 1, take_push, &x, &f->err), 0);
     assert_int_equal(x.taken, 3);
@@ -1072,12 +1095,15 @@ static void test_replica__acts_stay_whole(void **state)
     assert_int_equal(facts(f, &f->a).acked_n, 3);
 
     assert_int_equal(replica_write(f->b.r, &f->arena, &f->clerk, drafts, 1, UINT64_MAX, NOW,
-                                   &f->err), 0);
+                                   &f->err),
+                     0);
     many(f, drafts, 3);
     assert_int_equal(replica_write(f->b.r, &f->arena, &f->clerk, drafts, 3, UINT64_MAX, NOW,
-                                   &f->err), 0);
+                                   &f->err),
+                     0);
     assert_int_equal(replica_refused(f->b.r, 2, 4, 3, slice_str("ZT-ROLE"), slice_str("无"), NOW,
-                                     &until, &f->err), 0);
+                                     &until, &f->err),
+                     0);
     assert_null(row_at(f, &f->b, "application", &drafts[0].record));
     assert_null(row_at(f, &f->b, "application", &drafts[2].record));
     assert_int_equal(facts(f, &f->b).pending, 1);
@@ -1094,15 +1120,18 @@ static void test_replica__act_is_all_or_nothing(void **state)
     many(f, drafts, 3);
     drafts[2].n_fields = 1;
     assert_int_equal(replica_write(f->a.r, &f->arena, &f->clerk, drafts, 3, UINT64_MAX, NOW,
-                                   &f->err), E_INVALID);
+                                   &f->err),
+                     E_INVALID);
     assert_null(row_at(f, &f->a, "application", &drafts[0].record));
     assert_int_equal(facts(f, &f->a).own_n, 0);
     assert_int_equal(write_one(f, &f->a, "application", OP_CREATE, &id, "",
                                WITH({"studio_name", "甲"}, {"applicant_type", "collective"}),
-                               &serial), 0);
+                               &serial),
+                     0);
     assert_true(slice_eq(serial, slice_str("GY-SQ-2026-0001")));
     assert_int_equal(replica_write(f->a.r, &f->arena, &f->clerk, drafts, ACT_MAX_CHANGES + 1,
-                                   UINT64_MAX, NOW, &f->err), E_TOOBIG);
+                                   UINT64_MAX, NOW, &f->err),
+                     E_TOOBIG);
     free(drafts);
 }
 
@@ -1112,14 +1141,14 @@ static void test_replica__drafts_see_each_other(void **state)
     struct fixture *f = *state;
     struct random chance = random_seeded_init(&f->chance, 5);
     struct id id = id_v7(NOW, &chance);
-    struct draft d[2] = {{.kind = catalogue_kind_named("application"), .record = id,
+    struct draft d[2] = {{.kind = catalogue_kind_named("application"),
+                          .record = id,
                           .op = OP_CREATE},
-                         {.kind = catalogue_kind_named("application"), .record = id,
-                          .op = OP_SET}};
+                         {.kind = catalogue_kind_named("application"), .record = id, .op = OP_SET}};
 
-    d[0].fields = fields_of(f, d[0].kind,
-                            WITH({"studio_name", "甲"}, {"applicant_type", "collective"}),
-                            &d[0].n_fields);
+    d[0].fields =
+        fields_of(f, d[0].kind, WITH({"studio_name", "甲"}, {"applicant_type", "collective"}),
+                  &d[0].n_fields);
     d[1].fields = fields_of(f, d[1].kind, WITH({"studio_name", "乙"}), &d[1].n_fields);
     assert_int_equal(replica_write(f->a.r, &f->arena, &f->clerk, d, 2, UINT64_MAX, NOW, &f->err),
                      0);
@@ -1170,9 +1199,11 @@ static void test_replica__import_survives_a_refusal(void **state)
     many(f, drafts, 3);
     drafts[2].n_fields = 1;
     assert_int_equal(replica_write(f->a.r, &f->arena, &f->clerk, drafts, 3, UINT64_MAX, NOW,
-                                   &f->err), E_INVALID);
+                                   &f->err),
+                     E_INVALID);
     assert_int_equal(write_one(f, &f->a, "application", OP_CREATE, &id[1], "",
-                               WITH({"studio_name", "乙"}), NULL), E_INVALID);
+                               WITH({"studio_name", "乙"}), NULL),
+                     E_INVALID);
     assert_int_equal(write_one(f, &f->a, "application", OP_CREATE, &id[2], "", in, &serial), 0);
     assert_true(slice_eq(serial, slice_str("GY-SQ-2026-0002")));
     assert_int_equal(replica_write_end(f->a.r, true, &f->err), 0);
@@ -1271,18 +1302,125 @@ static void test_replica__conflicts(void **state)
     assert_int_equal(n, 1);
 }
 
+/* ---- upkeep ---- */
+
+/* Each row of the file that was changed behind the replica's back is noticed. */
+static void test_replica__verify_finds_what_was_changed(void **state)
+{
+    static const char *const harm[] = {
+        "UPDATE log SET received_at = received_at + 1 WHERE pos % 7 = 2",
+        "UPDATE log SET verdict = x'0100000001' WHERE rowid = (SELECT max(pos) FROM log)",
+        "DELETE FROM log WHERE pos = (SELECT max(pos) FROM log)",
+        "UPDATE stream SET hash = zeroblob(32) WHERE stream = 1",
+        "UPDATE head SET signature = x'00' WHERE compared = 1",
+        "UPDATE pending SET bytes = substr(bytes, 1, length(bytes) - 1) || x'58' WHERE n = 3",
+        "DELETE FROM pending WHERE n = 3",
+        "UPDATE own SET chain = zeroblob(32)",
+    };
+    struct fixture *f = *state;
+    sqlite3 *db = store_db(replica_store(f->a.r));
+    struct id id;
+
+    enrol(f);
+    id = new_application(f, &f->a, "甲");
+    assert_int_equal(set_application(f, &f->a, id, "studio_name", "乙"), 0);
+    push(f, &f->a, 1);
+    deliver(f, &f->a);
+    assert_int_equal(set_application(f, &f->a, id, "studio_name", "丙"), 0);
+    for (size_t i = 0; i < sizeof harm / sizeof *harm; i++) {
+        char path[160], command[512];
+        struct replica *r;
+
+        snprintf(path, sizeof path, "%s/copy.db", f->dir);
+        (void)remove(path);
+        snprintf(command, sizeof command, "VACUUM INTO '%s'", path);
+        assert_int_equal(sqlite3_exec(db, command, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(replica_open(path, &f->a.keys, &r, &f->err), 0);
+        assert_int_equal(replica_verify(r, &f->err), 0);
+        assert_int_equal(sqlite3_exec(store_db(replica_store(r)), harm[i], NULL, NULL, NULL),
+                         SQLITE_OK);
+        assert_true(sqlite3_changes(store_db(replica_store(r))) > 0);
+        if (replica_verify(r, &f->err) != E_CORRUPT)
+            fail_msg("not noticed: %s", harm[i]);
+        replica_close(r);
+    }
+}
+
+/* Whichever allocation fails, an act is written or not, a batch taken or not; the next try succeeds. */
+static void test_replica__out_of_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct id id;
+    int ret = E_NOMEM;
+
+    enrol(f);
+    id = new_application(f, &f->a, "甲");
+    push(f, &f->a, 1);
+    deliver(f, &f->a);
+    for (unsigned i = 1; ret != 0; i++) {
+        struct draft d = {.kind = catalogue_kind_named("application"), .record = id, .op = OP_SET};
+
+        d.fields = fields_of(f, d.kind, WITH({"studio_name", "乙"}, {"lead_phone", "13812345678"}),
+                             &d.n_fields);
+        mem_fault_set(i);
+        ret = replica_write(f->a.r, &f->arena, &f->clerk, &d, 1, UINT64_MAX, NOW, &f->err);
+        mem_fault_set(0);
+        assert_int_equal(facts(f, &f->a).own_n, ret == 0 ? 2 : 1);
+    }
+    push(f, &f->a, 2);
+    ret = E_NOMEM;
+    for (unsigned i = 1; ret != 0; i++) {
+        struct arrived e;
+        struct signed_head h;
+
+        arrive(&f->city.site, &f->a.facts.id, 3, 3, &e);
+        head_at(&f->city, &f->city.site, 3, &h);
+        mem_fault_set(i);
+        ret = replica_apply(f->a.r, SITE, 3, &e, 1, buf_slice(&h.head),
+                            (struct slice){h.signature, HASH_SIZE}, &f->err);
+        mem_fault_set(0);
+        buf_release(&h.head);
+        assert_int_equal(cursor(&f->a, SITE), ret == 0 ? 3 : 2);
+    }
+    deliver(f, &f->b);
+    assert_same(f, &f->a, &f->b);
+    assert_rebuilds(f, &f->a);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(test_replica__##name, setup, teardown)
     static const struct CMUnitTest tests[] = {
-        CASE(echo_gives_what_others_get), CASE(site_values_are_sealed), CASE(pii_rests_sealed),
-        CASE(serials_are_its_own), CASE(refuses_what_the_city_would),
-        CASE(equal_values_are_no_change), CASE(transition), CASE(void), CASE(says_what_it_saw),
-        CASE(withheld_field), CASE(rebase), CASE(own_change_with_bytes), CASE(refusal_family),
-        CASE(refused_edit_uncovers), CASE(released_refusal), CASE(takes_nothing_false),
-        CASE(false_sidecar), CASE(head_ahead), CASE(witness), CASE(acts_stay_whole),
-        CASE(act_is_all_or_nothing), CASE(drafts_see_each_other), CASE(import_is_one_transaction),
-        CASE(import_survives_a_refusal), CASE(two_handles), CASE(create_and_open), CASE(actors), CASE(conflicts),
+        CASE(echo_gives_what_others_get),
+        CASE(site_values_are_sealed),
+        CASE(pii_rests_sealed),
+        CASE(serials_are_its_own),
+        CASE(refuses_what_the_city_would),
+        CASE(equal_values_are_no_change),
+        CASE(transition),
+        CASE(void),
+        CASE(says_what_it_saw),
+        CASE(withheld_field),
+        CASE(rebase),
+        CASE(own_change_with_bytes),
+        CASE(refusal_family),
+        CASE(refused_edit_uncovers),
+        CASE(released_refusal),
+        CASE(takes_nothing_false),
+        CASE(false_sidecar),
+        CASE(head_ahead),
+        CASE(witness),
+        CASE(acts_stay_whole),
+        CASE(act_is_all_or_nothing),
+        CASE(drafts_see_each_other),
+        CASE(import_is_one_transaction),
+        CASE(import_survives_a_refusal),
+        CASE(two_handles),
+        CASE(create_and_open),
+        CASE(actors),
+        CASE(conflicts),
+        CASE(verify_finds_what_was_changed),
+        CASE(out_of_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
