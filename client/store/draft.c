@@ -2,63 +2,19 @@
  *
  * The row is judged with the values as they were typed. What can vanish is salted and hashed after that,
  * and what only the site may read is sealed; so the tables show of it what every replica has. */
-#include "client/store/replica_internal.h"
-
-#include "common/base/text.h"
+#include "client/store/draft.h"
 #include "common/ledger/apply.h"
 
-#include <stdio.h>
 #include <string.h>
 
-/* Fields that completion may add: presets, site, serial, computed ones. */
+/* Fields that completion may add beside one a field: presets, site, serial, computed ones. */
 #define EXTRA_FIELDS 4u
 
 /* Above what a change and each of its fields take beside the values: ids, hash, salt, seal, lengths. */
 #define FIXED_BYTES 512u
 #define FIELD_BYTES 128u
 
-struct work {
-    struct writing *w;
-    struct draft *d;
-    const struct kind *kind;
-    struct change *c;       /* being made; fields with plain values until they are salted */
-    struct row *row;        /* as it stands; a fresh one at a creation */
-    struct row after;       /* with the plain values of the change */
-    struct change *pending; /* what lies over the record, oldest first */
-    size_t n_pending;
-};
-
 /* ---- fields ---- */
-
-static struct field_change *field_at(const struct change *c, uint32_t tag)
-{
-    return change_field(c, tag);
-}
-
-/* Room is there: see copy_fields. */
-static void add_field(struct work *k, uint32_t tag, struct value v)
-{
-    struct change *c = k->c;
-    size_t i = c->n_fields++;
-
-    for (; i > 0 && c->fields[i - 1].tag > tag; i--)
-        c->fields[i] = c->fields[i - 1];
-    c->fields[i] = (struct field_change){.tag = tag, .form = FORM_SET, .v = v};
-    row_put(&k->after, tag, v);
-}
-
-/* A computed value: replaces what is there, and is no change when it stands already. */
-static void put_field(struct work *k, uint32_t tag, struct value v)
-{
-    struct field_change *f = field_at(k->c, tag);
-
-    if (f != NULL) {
-        f->v = v;
-        row_put(&k->after, tag, v);
-    } else if (!value_eq(row_get(&k->after, tag), &v)) {
-        add_field(k, tag, v);
-    }
-}
 
 static bool is_many(const struct field *f)
 {
@@ -202,283 +158,6 @@ static int check_whole(struct work *k, struct err *err)
 
     return ret == 0 ? check_shared(&k->w->check, &k->after, &tag, err) : ret;
 }
-
-/* ---- completion ---- */
-
-static int add_presets(struct work *k, struct err *err)
-{
-    for (unsigned i = 0; i < k->kind->n_own; i++) {
-        const struct field *f = &k->kind->fields[i];
-        struct value v;
-        int ret;
-
-        if (f->preset == NULL || !f->stored || f->owner == SIDE_CITY ||
-            field_at(k->c, f->tag) != NULL)
-            continue;
-        ret = check_parse(k->w->a, f, slice_str(f->preset), &v, err);
-        if (ret != 0)
-            return ret;
-        add_field(k, f->tag, v);
-    }
-    return 0;
-}
-
-static size_t length_of(const struct row *row, const char *name)
-{
-    struct slice s = row_text(row, name);
-
-    return s.len > 0 ? text_length(s) : 0;
-}
-
-static bool touches(const struct work *k, const char *name)
-{
-    return field_at(k->c, kind_field_named(k->kind, name)->tag) != NULL;
-}
-
-/* Fields that are computed from others of the record, where one of those is written. */
-static void compute(struct work *k)
-{
-    const struct row *row = &k->after;
-
-    if (strcmp(k->kind->name, "submission") == 0 &&
-        (touches(k, "situation") || touches(k, "analysis") || touches(k, "suggestion"))) {
-        int64_t n = (int64_t)(length_of(row, "situation") + length_of(row, "analysis") +
-                              length_of(row, "suggestion"));
-
-        put_field(k, kind_field_named(k->kind, "word_count")->tag, value_int(n));
-    } else if (strcmp(k->kind->name, "member") == 0 && touches(k, "party")) {
-        bool party = slice_eq(row_text(row, "party"), slice_str("cpc"));
-
-        put_field(k, kind_field_named(k->kind, "is_party_member_lead")->tag, value_int(party));
-    }
-}
-
-/* The moment of handing in is part of the handing in. */
-static int stamp_submitted(struct work *k, const char *to, struct err *err)
-{
-    const struct field *f = kind_field_named(k->kind, "submit_at");
-    char text[CAL_DATETIME_SIZE];
-    const char *copy;
-
-    if (f == NULL || f->owner != SIDE_COUNTY || strcmp(to, "submitted") != 0)
-        return 0;
-    cal_format_datetime(k->w->now, text);
-    copy = arena_strndup(k->w->a, text, strlen(text));
-    if (copy == NULL)
-        return err_set(err, E_NOMEM, NULL);
-    put_field(k, f->tag, value_str(copy));
-    return 0;
-}
-
-/* ---- serial numbers ---- */
-
-struct letters {
-    char *text;
-    size_t size;
-};
-
-static int take_letters(void *ctx, struct row *row)
-{
-    struct letters *l = ctx;
-    struct slice s = row_text(row, "serial_letter");
-
-    if (s.len > 0 && s.len < l->size) {
-        memcpy(l->text, s.p, s.len);
-        l->text[s.len] = '\0';
-    }
-    return 0;
-}
-
-/* The letters of the site: its record's, or before that has come the seed's. */
-static const char *seed_letters(uint32_t site)
-{
-    static const struct {
-        uint32_t site;
-        const char *letters;
-    } seeds[] = {
-        {431000, "CZ"}, {431002, "BH"}, {431003, "SX"}, {431021, "GY"},
-        {431022, "YZ"}, {431023, "YX"}, {431024, "JH"}, {431025, "LW"},
-        {431026, "RC"}, {431027, "GD"}, {431028, "AR"}, {431081, "ZX"},
-    };
-
-    for (size_t i = 0; i < sizeof seeds / sizeof *seeds; i++) {
-        if (seeds[i].site == site)
-            return seeds[i].letters;
-    }
-    return "CZ";
-}
-
-static int find_letters(struct work *k, struct err *err)
-{
-    const struct kind *sites = catalogue_kind_named("site");
-    struct replica *r = k->w->r;
-    struct letters l = {r->letters, sizeof r->letters};
-    struct value code;
-    char text[16];
-    int ret;
-
-    if (r->letters[0] != '\0')
-        return 0;
-    (void)snprintf(text, sizeof text, "%06u", r->own.site);
-    code = value_str(text);
-    ret = k->w->lookup.find(k->w->lookup.ctx, sites, kind_field_named(sites, "code")->tag, &code,
-                            take_letters, &l);
-    if (ret != 0)
-        return err_set(err, ret, NULL);
-    if (r->letters[0] == '\0')
-        (void)snprintf(r->letters, sizeof r->letters, "%s", seed_letters(r->own.site));
-    return 0;
-}
-
-/* Nothing for the first replica of a site, then B, C … Z, AA. */
-static void suffix_of(uint32_t k, char text[8])
-{
-    char back[8];
-    size_t n = 0;
-
-    for (; k > 1 && n < sizeof back - 1; k = (k - 1) / 26)
-        back[n++] = (char)('A' + (k - 1) % 26);
-    for (size_t i = 0; i < n; i++)
-        text[i] = back[n - 1 - i];
-    text[n] = '\0';
-}
-
-static int serial_year(struct work *k)
-{
-    const struct field *f = k->kind->business_date;
-    day_t day = k->w->check.today;
-    struct slice s;
-
-    if (f != NULL && row_historic(&k->after)) {
-        s = row_get(&k->after, f->tag)->s;
-        if (s.len >= 10)
-            (void)cal_parse_date((struct slice){s.p, 10}, &day); /* today when it is none */
-    }
-    return cal_date(day).year;
-}
-
-/* From the counter in memory, which the commit writes back: an import allots thousands in a row. What
- * is rolled back without the transaction leaves a gap. */
-static int next_number(struct replica *r, const struct kind *kind, int year, int64_t *ret,
-                       struct err *err)
-{
-    struct serial *s = &r->serial;
-    sqlite3_stmt *st = r->st[RS_SERIAL_GET];
-    int status;
-
-    if (s->kind != kind || s->year != year) {
-        status = replica_serial_flush(r, err);
-        if (status != 0)
-            return status;
-        sql_bind_text(st, 1, slice_str(kind->serial_prefix));
-        sql_bind_int(st, 2, year);
-        status = sql_step(st, err);
-        *s = (struct serial){.kind = kind, .year = year};
-        if (status == 1)
-            s->last = sqlite3_column_int64(st, 0);
-        sql_done(st);
-        if (status < 0) {
-            s->kind = NULL;
-            return status;
-        }
-    }
-    *ret = ++s->last;
-    return 0;
-}
-
-static int add_serial(struct work *k, struct err *err)
-{
-    int year = serial_year(k);
-    char suffix[8];
-    const char *text;
-    int64_t number = 0;
-    int ret;
-
-    if (k->kind->serial_prefix == NULL)
-        return 0;
-    ret = find_letters(k, err);
-    if (ret == 0)
-        ret = next_number(k->w->r, k->kind, year, &number, err);
-    if (ret != 0)
-        return ret;
-    suffix_of(k->w->r->own.k, suffix);
-    text = arena_printf(k->w->a, "%s-%s-%04d-%04lld%s", k->w->r->letters, k->kind->serial_prefix,
-                        year, (long long)number, suffix);
-    if (text == NULL)
-        return err_set(err, E_NOMEM, NULL);
-    k->d->serial = slice_str(text);
-    add_field(k, TAG_SERIAL, value_text(k->d->serial));
-    return 0;
-}
-
-/* ---- what can vanish ---- */
-
-static int seal_site_value(struct work *k, const struct field *f, struct field_change *fc,
-                           struct err *err)
-{
-    struct replica *r = k->w->r;
-    struct buf *plain = &r->bytes;
-    struct buf *sealed = &r->scratch;
-    uint8_t nonce[12];
-
-    buf_clear(plain);
-    buf_clear(sealed);
-    buf_put(plain, fc->salt, SALT_SIZE);
-    value_encode(plain, &fc->v);
-    random_fill(&r->keys.random, nonce, sizeof nonce);
-    if (plain->ret != 0 ||
-        r->keys.site_seal(r->keys.site_ctx, buf_slice(plain), nonce, sealed) != 0)
-        return err_set(err, E_INTERNAL, "“%s”加密失败", f->label);
-    fc->v = (struct value){.type = V_SEALED,
-                           .s = {arena_dup(k->w->a, sealed->p, sealed->len), sealed->len}};
-    return fc->v.s.p != NULL ? 0 : err_set(err, E_NOMEM, NULL);
-}
-
-static int salt_fields(struct work *k, struct err *err)
-{
-    int ret = 0;
-
-    for (size_t i = 0; ret == 0 && i < k->c->n_fields; i++) {
-        struct field_change *fc = &k->c->fields[i];
-        const struct field *f = kind_field(k->kind, fc->tag);
-
-        if (f->vanish == VANISH_NO)
-            continue;
-        fc->form = FORM_HASHED;
-        random_fill(&k->w->r->keys.random, fc->salt, SALT_SIZE);
-        change_commit_value(k->w->r->hasher, fc->salt, &fc->v, fc->hash);
-        if (f->vanish == VANISH_SITE && !value_is_null(&fc->v))
-            ret = seal_site_value(k, f, fc, err);
-    }
-    return ret;
-}
-
-/* ---- what the author saw ---- */
-
-/* The last own change that set TAG of the record: of this act, or pending. */
-static uint64_t shown_by(const struct work *k, uint32_t tag)
-{
-    for (size_t i = k->w->n; i > 0; i--) {
-        const struct change *c = &k->w->changes[i - 1];
-
-        if (id_eq(&c->record, &k->c->record) && change_field(c, tag) != NULL)
-            return c->n;
-    }
-    for (size_t i = k->n_pending; i > 0; i--) {
-        if (change_field(&k->pending[i - 1], tag) != NULL)
-            return k->pending[i - 1].n;
-    }
-    return 0;
-}
-
-static void fill_saw(struct work *k)
-{
-    for (size_t i = 0; i < k->c->n_fields; i++) {
-        if (k->c->fields[i].saw_n == 0)
-            k->c->fields[i].saw_n = shown_by(k, k->c->fields[i].tag);
-    }
-}
-
 /* ---- by operation ---- */
 
 /* The state a record begins in: the one asked for, or the first that the table creates. */
@@ -499,7 +178,7 @@ static int add_site(struct work *k, struct err *err)
 
     if (text == NULL)
         return err_set(err, E_NOMEM, NULL);
-    add_field(k, TAG_SITE, value_str(text));
+    draft_add(k, TAG_SITE, value_str(text));
     return 0;
 }
 
@@ -517,16 +196,17 @@ static int create(struct work *k, struct err *err)
     if (ret == 0)
         ret = check_fields(k, err);
     if (ret == 0)
-        ret = add_presets(k, err);
+        ret = draft_presets(k, err);
     if (ret != 0)
         return ret;
-    compute(k);
+    draft_compute(k);
     ret = add_site(k, err);
     if (ret == 0)
         ret = creation_check(&k->w->check, &k->after, &k->w->actor, err);
     if (ret == 0)
         ret = check_whole(k, err);
-    return ret == 0 ? add_serial(k, err) : ret; /* last, so that what is refused takes no number */
+    return ret == 0 ? draft_serial(k, err)
+                    : ret; /* last, so that what is refused takes no number */
 }
 
 static int edit(struct work *k, struct err *err)
@@ -541,7 +221,7 @@ static int edit(struct work *k, struct err *err)
         ret = check_fields(k, err);
     if (ret != 0 || k->c->n_fields == 0)
         return ret;
-    compute(k);
+    draft_compute(k);
     return check_whole(k, err);
 }
 
@@ -567,9 +247,9 @@ static int move(struct work *k, struct err *err)
         ret = check_fields(k, err);
     if (ret != 0)
         return ret;
-    compute(k);
+    draft_compute(k);
     t = transition_find(k->kind, from, k->d->to);
-    ret = t != NULL ? stamp_submitted(k, t->to, err) : 0;
+    ret = t != NULL ? draft_stamp(k, t->to, err) : 0;
     if (ret == 0)
         ret = transition_pick(&k->w->check, &k->after, k->d->to, &k->w->actor, &t, err);
     if (ret != 0)
@@ -599,12 +279,12 @@ static int void_or_not(struct work *k, struct err *err)
     ret = copy_fields(k, err);
     if (ret != 0)
         return ret;
-    put_field(k, TAG_VOIDED, value_int(wants));
+    draft_put(k, TAG_VOIDED, value_int(wants));
     if (wants && value_is_null(row_get(&k->after, TAG_VOID_REASON)))
         return err_set(err, E_INVALID, "请填写作废原因");
     /* A reason that stands from before still belongs to this voiding. */
-    if (wants && field_at(k->c, TAG_VOID_REASON) == NULL)
-        add_field(k, TAG_VOID_REASON, *row_get(&k->after, TAG_VOID_REASON));
+    if (wants && change_field(k->c, TAG_VOID_REASON) == NULL)
+        draft_add(k, TAG_VOID_REASON, *row_get(&k->after, TAG_VOID_REASON));
     return 0;
 }
 
@@ -720,8 +400,8 @@ int draft_judge(struct writing *w, struct draft *d, bool *ret_made, struct err *
         return ret;
     if (k.c->op == OP_SET && k.c->n_fields == 0)
         return 0;
-    fill_saw(&k);
-    ret = salt_fields(&k, err);
+    draft_saw(&k);
+    ret = draft_salt(&k, err);
     if (ret == 0)
         ret = put(&k, err);
     *ret_made = ret == 0;
