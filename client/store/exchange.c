@@ -15,7 +15,8 @@ static int add_cursor(void *ctx, const struct stream_head *h)
     c->stream = h->stream;
     c->seq = h->seq;
     memcpy(c->hash, h->hash, HASH_SIZE);
-    c->incarnation = h->incarnation;
+    if (h->seq != 0) /* nothing was reached under no head */
+        c->incarnation = h->incarnation;
     return 0;
 }
 

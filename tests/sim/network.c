@@ -1,0 +1,506 @@
+/* Connections: both session machines on two pipes with delays, and the drivers that do what they ask. */
+#include "tests/sim/world_internal.h"
+
+#include "client/store/exchange.h"
+#include "common/base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENT_ARENA (24u << 20)
+#define REST_MAX    (64u << 20)
+
+enum { TO_CITY, TO_COUNTY };
+
+static struct sim_replica *replica_of(struct link *l)
+{
+    return &l->w->replicas[l->replica];
+}
+
+static void client_event(struct link *l, struct client_event *ev);
+
+/* ---- pipes ---- */
+
+static void deliver(struct world *w, void *subject);
+static void deliver_back(struct world *w, void *subject);
+
+static void send_bytes(struct link *l, int dir, struct buf *out)
+{
+    struct chunk *c;
+    msec_t delay = 1 + world_roll(l->w, 40);
+
+    if (out->len == 0)
+        return;
+    c = mem_alloc(sizeof *c + out->len);
+    if (c == NULL)
+        abort();
+    c->next = NULL;
+    c->len = out->len;
+    memcpy(c->data, out->p, out->len);
+    buf_clear(out);
+    *l->pipe_end[dir] = c;
+    l->pipe_end[dir] = &c->next;
+    if (l->due[dir] < l->w->now + delay)
+        l->due[dir] = l->w->now + delay;
+    world_at(l->w, l->due[dir] - l->w->now, dir == TO_CITY ? deliver : deliver_back, l);
+}
+
+static void drop_pipe(struct link *l, int dir)
+{
+    while (l->pipe[dir] != NULL) {
+        struct chunk *next = l->pipe[dir]->next;
+
+        mem_free(l->pipe[dir]);
+        l->pipe[dir] = next;
+    }
+    l->pipe_end[dir] = &l->pipe[dir];
+}
+
+static struct chunk *take_chunk(struct link *l, int dir)
+{
+    struct chunk *c = l->pipe[dir];
+
+    if (c == NULL)
+        return NULL;
+    l->pipe[dir] = c->next;
+    if (c->next == NULL)
+        l->pipe_end[dir] = &l->pipe[dir];
+    return c;
+}
+
+/* ---- the city's end ---- */
+
+static void server_timer(struct world *w, void *subject)
+{
+    struct link *l = subject;
+    struct server_event ev = {.kind = SERVER_TIMER};
+
+    (void)w;
+    if (l->server_open)
+        network_server_event(l, &ev);
+}
+
+static void hang_up(struct world *w, void *subject)
+{
+    network_cut(w, subject, true);
+}
+
+static void server_follow(struct link *l)
+{
+    struct server_update *up = &l->sup;
+    struct world *w = l->w;
+
+    if (up->ask != NULL)
+        writer_ask(l, up->ask);
+    if (up->submit_count > 0)
+        writer_submit(l, up->submit, up->submit_count);
+    if (up->refused_ack != NULL)
+        writer_ack(l, up->refused_ack);
+    if (up->read_refusals_from != 0)
+        writer_refusals(l, up->read_refusals_from);
+    if (up->read.wanted)
+        writer_read(l, up);
+    if (up->deadline != 0)
+        world_at(w, up->deadline > w->now ? up->deadline - w->now : 0, server_timer, l);
+    if (up->close != SERVER_KEEP && l->server_open)
+        world_at(w, up->close == SERVER_CLOSE_NOW ? 0 : 200, hang_up, l);
+}
+
+void network_server_event(struct link *l, struct server_event *ev)
+{
+    struct arena own;
+    struct arena *given = ev->arena;
+    bool sent;
+
+    arena_init(&own, EVENT_ARENA);
+    ev->now = l->w->now;
+    ev->clock = l->w->wall;
+    ev->arena = given != NULL ? given : &own;
+    ev->codec = &l->codec;
+    server_session_step(&l->ss, ev, &l->sup);
+    server_session_check(&l->ss);
+    frame_reader_set_max(&l->server_in, server_session_frame_max(&l->ss));
+    sent = l->sup.out.len > 0;
+    if (l->server_open)
+        send_bytes(l, TO_COUNTY, &l->sup.out);
+    else
+        buf_clear(&l->sup.out);
+    server_follow(l);
+    arena_release(&own);
+    if (sent && l->server_open) {
+        struct server_event drained = {.kind = SERVER_DRAINED};
+
+        network_server_event(l, &drained);
+    }
+}
+
+static void server_bytes(struct link *l, struct slice data)
+{
+    while (l->server_open && data.len > 0) {
+        struct server_event ev = {.kind = SERVER_FRAME};
+        Ztc__Frame *frame;
+        struct arena a;
+        size_t taken;
+        int ret;
+
+        if (!l->sup.reading) {
+            buf_put(&l->rest[TO_CITY], data.p, data.len);
+            return;
+        }
+        arena_init(&a, EVENT_ARENA);
+        ret = frame_feed(&l->server_in, data, &a, &taken, &frame);
+        data.p += taken;
+        data.len -= taken;
+        ev.arena = &a;
+        if (ret != 0) {
+            ev.kind = SERVER_BROKEN;
+            ev.broken = ret;
+            world_fail(l->w, "the city cannot read a frame of ours: %s", err_code(ret));
+        } else if (frame != NULL) {
+            ev.frame = frame;
+        } else {
+            ev.kind = SERVER_HEARD;
+        }
+        network_server_event(l, &ev);
+        arena_release(&a);
+        if (ret != 0)
+            return;
+    }
+}
+
+/* What waited while reading was paused goes on. */
+static void server_rest(struct link *l)
+{
+    struct buf rest = l->rest[TO_CITY];
+
+    if (rest.len == 0 || !l->sup.reading || !l->server_open)
+        return;
+    buf_init(&l->rest[TO_CITY], REST_MAX);
+    server_bytes(l, buf_slice(&rest));
+    buf_release(&rest);
+}
+
+static void deliver(struct world *w, void *subject)
+{
+    struct link *l = subject;
+    struct chunk *c;
+
+    (void)w;
+    if (l->stalled)
+        return;
+    c = take_chunk(l, TO_CITY);
+    if (c == NULL)
+        return;
+    server_rest(l);
+    if (l->server_open)
+        server_bytes(l, (struct slice){c->data, c->len});
+    mem_free(c);
+}
+
+/* ---- the county's end ---- */
+
+static void client_timer(struct world *w, void *subject)
+{
+    struct link *l = subject;
+    struct client_event ev = {.kind = CLIENT_TIMER};
+
+    (void)w;
+    if (l->client_open)
+        client_event(l, &ev);
+}
+
+struct answers {
+    struct client_event ev[5];
+    unsigned n;
+};
+
+/* The work an update asks for, in the order of the store. */
+static void client_work(struct link *l, struct arena *a, struct answers *out)
+{
+    struct client_update *up = &l->cup;
+    struct replica *r = replica_of(l)->r;
+    struct err err = {.ret = 0};
+
+    out->n = 0;
+    if (r == NULL)
+        return;
+    if (up->welcome != NULL && exchange_welcome(r, up->welcome, &err) != 0)
+        world_fail(l->w, "Welcome is not believed: %s", err.text);
+    if (up->check.wanted)
+        exchange_check(r, up, &out->ev[out->n++], &err);
+    if (up->store_refused != NULL) {
+        exchange_refused(r, up, l->w->wall, &out->ev[out->n++], &err);
+        l->w->counts[SIM_REFUSED]++;
+        if (slice_eq(wire_slice(up->store_refused->code), slice_str(err_code(E_AFTER))) ||
+            slice_eq(wire_slice(up->store_refused->code), slice_str(err_code(E_PARENT))))
+            l->w->counts[SIM_AFTER]++;
+        world_say(l->w, "replica %u: refused %llu-%llu %.*s", l->replica,
+                  (unsigned long long)up->store_refused->first_n,
+                  (unsigned long long)up->store_refused->last_n,
+                  (int)up->store_refused->text.len, (const char *)up->store_refused->text.data);
+    }
+    if (up->apply.frame != NULL)
+        exchange_apply(r, up, a, &out->ev[out->n++], &err);
+    if (up->load.wanted)
+        exchange_load(r, up, &l->codec, &l->packed, &out->ev[out->n++], &err);
+    for (unsigned i = 0; i < out->n; i++) {
+        if (out->ev[i].ret != 0)
+            world_fail(l->w, "replica %u cannot do its part: %s %s", l->replica,
+                       err_code(out->ev[i].ret), err.text);
+    }
+}
+
+static void client_event(struct link *l, struct client_event *ev)
+{
+    struct world *w = l->w;
+    struct arena own;
+    struct answers answers = {.n = 0};
+    bool sent;
+
+    arena_init(&own, EVENT_ARENA);
+    ev->now = w->now;
+    ev->clock = w->wall;
+    if (ev->arena == NULL)
+        ev->arena = &own;
+    ev->codec = &l->codec;
+    client_session_step(&l->cs, ev, &l->cup);
+    client_session_check(&l->cs);
+    sent = l->cup.out.len > 0;
+    if (l->client_open)
+        send_bytes(l, TO_CITY, &l->cup.out);
+    else
+        buf_clear(&l->cup.out);
+    if (l->client_open) {
+        client_work(l, &own, &answers);
+        if (l->cup.deadline != 0)
+            world_at(w, l->cup.deadline > w->now ? l->cup.deadline - w->now : 0, client_timer, l);
+        if (l->cup.close != CLIENT_KEEP)
+            world_at(w, l->cup.close == CLIENT_CLOSE_NOW ? 0 : 200, hang_up, l);
+    }
+    for (unsigned i = 0; i < answers.n && l->client_open && w->why[0] == '\0'; i++)
+        client_event(l, &answers.ev[i]);
+    arena_release(&own);
+    if (sent && l->client_open) {
+        struct client_event drained = {.kind = CLIENT_DRAINED};
+
+        client_event(l, &drained);
+    }
+}
+
+static void client_bytes(struct link *l, struct slice data)
+{
+    while (l->client_open && data.len > 0 && l->w->why[0] == '\0') {
+        struct client_event ev = {.kind = CLIENT_FRAME};
+        Ztc__Frame *frame;
+        struct arena a;
+        size_t taken;
+        int ret;
+
+        if (!l->cup.reading) {
+            buf_put(&l->rest[TO_COUNTY], data.p, data.len);
+            return;
+        }
+        arena_init(&a, EVENT_ARENA);
+        ret = frame_feed(&l->client_in, data, &a, &taken, &frame);
+        data.p += taken;
+        data.len -= taken;
+        ev.arena = &a;
+        if (ret != 0)
+            world_fail(l->w, "the county cannot read a frame of the city: %s", err_code(ret));
+        else if (frame != NULL)
+            ev.frame = frame;
+        else
+            ev.kind = CLIENT_HEARD;
+        if (ret == 0)
+            client_event(l, &ev);
+        arena_release(&a);
+    }
+}
+
+static void client_rest(struct link *l)
+{
+    struct buf rest = l->rest[TO_COUNTY];
+
+    if (rest.len == 0 || !l->cup.reading || !l->client_open)
+        return;
+    buf_init(&l->rest[TO_COUNTY], REST_MAX);
+    client_bytes(l, buf_slice(&rest));
+    buf_release(&rest);
+}
+
+static void deliver_back(struct world *w, void *subject)
+{
+    struct link *l = subject;
+    struct chunk *c;
+
+    if (l->stalled)
+        return;
+    c = take_chunk(l, TO_COUNTY);
+    if (c == NULL)
+        return;
+    client_rest(l);
+    if (l->client_open) {
+        if (l->cs.state == CLIENT_UP_TO_DATE)
+            w->counts[SIM_LIVE]++;
+        client_bytes(l, (struct slice){c->data, c->len});
+    }
+    mem_free(c);
+}
+
+/* ---- opening and closing ---- */
+
+static void server_gone(struct link *l)
+{
+    struct server_event ev = {.kind = SERVER_GONE};
+
+    if (!l->server_open)
+        return;
+    l->server_open = false;
+    network_server_event(l, &ev);
+}
+
+static void client_gone(struct link *l)
+{
+    struct sim_replica *r = replica_of(l);
+    struct client_event ev = {.kind = CLIENT_GONE, .ret = E_CLOSED};
+
+    if (!l->client_open)
+        return;
+    l->client_open = false;
+    client_event(l, &ev);
+    if (r->r != NULL && !r->offline && r->link == l)
+        world_at(l->w, client_backoff(r->attempt++, l->cs.retry_after, world_roll(l->w, UINT64_MAX)),
+                 network_connect, r);
+}
+
+static void late_server_gone(struct world *w, void *subject)
+{
+    (void)w;
+    server_gone(subject);
+}
+
+/* BOTH ends learn at once, or the county now and the city later. */
+void network_cut(struct world *w, struct link *l, bool both)
+{
+    if (!l->client_open && !l->server_open)
+        return;
+    w->counts[SIM_CUT]++;
+    drop_pipe(l, TO_CITY);
+    drop_pipe(l, TO_COUNTY);
+    if (both) {
+        server_gone(l);
+    } else {
+        l->stalled = true;
+        world_at(w, 1000 + world_roll(w, 60000), late_server_gone, l);
+    }
+    client_gone(l);
+}
+
+void network_city_down(struct world *w)
+{
+    for (struct link *l = w->links; l != NULL; l = l->next) {
+        if (l->server_open)
+            network_cut(w, l, true);
+    }
+}
+
+static struct link *new_link(struct world *w, struct sim_replica *r)
+{
+    struct link *l = mem_calloc(1, sizeof *l);
+
+    if (l == NULL)
+        abort();
+    l->w = w;
+    l->replica = (unsigned)(r - w->replicas);
+    l->client_open = l->server_open = true;
+    for (int dir = 0; dir < 2; dir++) {
+        l->pipe_end[dir] = &l->pipe[dir];
+        buf_init(&l->rest[dir], REST_MAX);
+    }
+    buf_init(&l->packed, WIRE_BODY_MAX * 2);
+    body_codec_init(&l->codec);
+    client_session_init(&l->cs, &client_options_preset, w->now);
+    client_update_init(&l->cup);
+    frame_reader_init(&l->client_in, FRAME_MAX);
+    server_session_init(&l->ss, &server_options_preset);
+    server_update_init(&l->sup);
+    frame_reader_init(&l->server_in, FRAME_MAX_STRANGER);
+    l->cup.reading = l->sup.reading = true;
+    l->next = w->links;
+    w->links = l;
+    return l;
+}
+
+void network_connect(struct world *w, void *subject)
+{
+    struct sim_replica *r = subject;
+    struct client_facts facts;
+    struct client_event up = {.kind = CLIENT_CONNECTED, .facts = &facts};
+    struct server_event open = {.kind = SERVER_OPEN};
+    struct err err = {.ret = 0};
+
+    if (r->r == NULL || r->offline || (r->link != NULL && r->link->client_open))
+        return;
+    if (w->city == NULL) {
+        world_at(w, client_backoff(r->attempt++, 0, world_roll(w, UINT64_MAX)), network_connect, r);
+        return;
+    }
+    w->counts[SIM_CONNECT]++;
+    if (r->link != NULL && r->link->server_open)
+        w->counts[SIM_LATE_CLOSE]++;
+    r->link = new_link(w, r);
+    open.open.replica = r->id;
+    open.open.site = r->site;
+    network_server_event(r->link, &open);
+    if (exchange_facts(r->r, "sim/1", &facts, &err) != 0) {
+        world_fail(w, "no facts for Hello: %s", err.text);
+        return;
+    }
+    client_event(r->link, &up);
+}
+
+void network_local(struct world *w, struct sim_replica *r)
+{
+    struct client_event ev = {.kind = CLIENT_LOCAL};
+    struct err err = {.ret = 0};
+
+    if (r->link == NULL || !r->link->client_open)
+        return;
+    if (exchange_ledger(r->r, &ev.ledger, &err) != 0)
+        world_fail(w, "the replica does not count: %s", err.text);
+    else
+        client_event(r->link, &ev);
+}
+
+void network_advanced(struct world *w, const struct server_head *heads, size_t n)
+{
+    for (struct link *l = w->links; l != NULL; l = l->next) {
+        struct server_event ev = {.kind = SERVER_HEADS, .heads = {heads, n}};
+
+        if (l->server_open)
+            network_server_event(l, &ev);
+        server_rest(l);
+    }
+}
+
+void network_release(struct world *w)
+{
+    while (w->links != NULL) {
+        struct link *l = w->links;
+
+        w->links = l->next;
+        drop_pipe(l, TO_CITY);
+        drop_pipe(l, TO_COUNTY);
+        buf_release(&l->rest[0]);
+        buf_release(&l->rest[1]);
+        buf_release(&l->packed);
+        client_session_release(&l->cs);
+        client_update_release(&l->cup);
+        server_update_release(&l->sup);
+        frame_reader_release(&l->client_in);
+        frame_reader_release(&l->server_in);
+        body_codec_release(&l->codec);
+        mem_free(l);
+    }
+}

@@ -1,0 +1,225 @@
+/* What must hold when a world has healed. */
+#include "tests/sim/world_internal.h"
+
+#include "common/crypto/hash.h"
+
+#include <string.h>
+
+#define ROW_MAX (4u << 20)
+
+/* ---- one projection everywhere ---- */
+
+struct digest {
+    uint8_t state[HASH_SIZE];
+    struct buf b;
+    uint64_t rows;
+};
+
+static int digest_row(void *ctx, struct row *row)
+{
+    struct digest *d = ctx;
+    struct slice parts[2];
+    uint8_t next[HASH_SIZE];
+
+    buf_clear(&d->b);
+    buf_put(&d->b, row->id.b, ID_SIZE);
+    buf_varint(&d->b, row->created_seq);
+    buf_varint(&d->b, row->seq);
+    buf_varint(&d->b, row->created_at);
+    buf_varint(&d->b, row->updated_at);
+    for (unsigned i = 0; i < row->kind->n_fields; i++)
+        value_encode(&d->b, &row->values[i]);
+    buf_bytes(&d->b, row->unknown);
+    parts[0] = (struct slice){d->state, HASH_SIZE};
+    parts[1] = buf_slice(&d->b);
+    hasher_of(HASH_SHA256)->digest(parts, 2, next);
+    memcpy(d->state, next, HASH_SIZE);
+    d->rows++;
+    return 0;
+}
+
+static struct digest digest(struct world *w, struct store *s, uint32_t stream)
+{
+    struct digest d = {.rows = 0};
+    struct err err = {.ret = 0};
+
+    buf_init(&d.b, ROW_MAX);
+    for (unsigned i = 0; i < catalogue_n_kinds; i++) {
+        if (catalogue_kinds[i]->stream == STREAM_RULE_NONE)
+            continue;
+        if (store_row_list(s, catalogue_kinds[i], NULL, 0, stream, 0, digest_row, &d, &err) != 0)
+            world_fail(w, "a projection cannot be read: %s", err.text);
+    }
+    buf_release(&d.b);
+    return d;
+}
+
+static void same_tables(struct world *w, struct sim_replica *r, uint32_t stream, const char *when)
+{
+    struct digest there = digest(w, city_store(w->city), stream);
+    struct digest here = digest(w, replica_store(r->r), stream);
+
+    if (there.rows != here.rows || memcmp(there.state, here.state, HASH_SIZE) != 0)
+        world_fail(w, "replica %u and the city differ in stream %u %s (%llu and %llu rows)",
+                   (unsigned)(r - w->replicas), stream, when, (unsigned long long)here.rows,
+                   (unsigned long long)there.rows);
+}
+
+static void same_head(struct world *w, struct sim_replica *r, uint32_t stream)
+{
+    struct stream_head there, here;
+
+    if (store_stream_get(city_store(w->city), stream, &there, NULL) != 0 ||
+        store_stream_get(replica_store(r->r), stream, &here, NULL) != 0 ||
+        there.seq != here.seq || memcmp(there.hash, here.hash, HASH_SIZE) != 0)
+        world_fail(w, "replica %u has another head of stream %u", (unsigned)(r - w->replicas),
+                   stream);
+}
+
+/* ---- nobody overwrote what he did not see; nothing typed is lost ---- */
+
+struct standing {
+    struct id record;
+    uint32_t tag;
+    uint64_t value;
+};
+
+#define STANDING_MAX 8192u
+
+struct history {
+    struct world *w;
+    struct arena a;
+    struct standing at[STANDING_MAX];
+    unsigned n;
+    uint64_t seen_n[REPLICAS_MAX]; /* changes met in the log */
+};
+
+static struct standing *standing(struct history *h, const struct id *record, uint32_t tag)
+{
+    for (unsigned i = 0; i < h->n; i++) {
+        if (h->at[i].tag == tag && id_eq(&h->at[i].record, record))
+            return &h->at[i];
+    }
+    if (h->n == STANDING_MAX)
+        return NULL;
+    h->at[h->n] = (struct standing){.record = *record, .tag = tag};
+    return &h->at[h->n++];
+}
+
+static const struct edit *edit_of(struct world *w, unsigned replica, uint64_t n, uint32_t tag)
+{
+    for (unsigned i = 0; i < w->n_edits; i++) {
+        if (w->edits[i].replica == replica && w->edits[i].n == n && w->edits[i].tag == tag)
+            return &w->edits[i];
+    }
+    return NULL;
+}
+
+static int replica_number(struct world *w, const struct id *id)
+{
+    for (unsigned i = 0; i < w->n_replicas; i++) {
+        if (id_eq(&w->replicas[i].id, id))
+            return (int)i;
+    }
+    return -1;
+}
+
+static void meet_field(struct history *h, const struct change *c, const struct field_change *f,
+                       int author)
+{
+    struct standing *s = standing(h, &c->record, f->tag);
+    uint64_t value = people_fingerprint(&f->v);
+    const struct edit *e;
+
+    if (s == NULL || f->form == FORM_DELTA || s->value == value)
+        return;
+    e = author < 0 ? NULL : edit_of(h->w, (unsigned)author, c->n, f->tag);
+    if (e != NULL && c->op != OP_CREATE && s->value != 0 && e->shown != s->value)
+        world_fail(h->w, "replica %d overwrote a value of field %u it had not seen (n %llu)",
+                   author, f->tag, (unsigned long long)c->n);
+    s->value = value;
+}
+
+static int meet(void *ctx, const struct entry *entry)
+{
+    struct history *h = ctx;
+    struct verdict v;
+    struct change c;
+    int author;
+
+    arena_clear(&h->a);
+    if (change_decode(&h->a, entry->bytes, entry->side, &c) != 0 ||
+        verdict_decode(&h->a, entry->verdict, &v) != 0)
+        return E_CORRUPT;
+    author = replica_number(h->w, &c.replica);
+    if (author >= 0)
+        h->seen_n[author]++;
+    if (c.op == OP_CREATE && c.kind == catalogue_kind_named("conflict")->tag)
+        h->w->counts[SIM_CONFLICT]++;
+    for (size_t i = 0; i < c.n_fields; i++) {
+        if (!verdict_withholds(&v, c.fields[i].tag))
+            meet_field(h, &c, &c.fields[i], author);
+    }
+    return 0;
+}
+
+static int count_refused(void *ctx, const struct refused_row *row)
+{
+    *(uint64_t *)ctx += row->last_n - row->first_n + 1;
+    return 0;
+}
+
+static void judge_history(struct world *w)
+{
+    static struct history h;
+    struct err err = {.ret = 0};
+
+    memset(&h, 0, sizeof h);
+    h.w = w;
+    arena_init(&h.a, ROW_MAX);
+    for (unsigned i = 0; i < SIM_SITES; i++) {
+        h.n = 0;
+        if (store_entry_each(city_store(w->city), sim_sites[i], 1, meet, &h, &err) != 0)
+            world_fail(w, "the city's log cannot be read: %s", err.text);
+    }
+    arena_release(&h.a);
+    for (unsigned i = 0; i < w->n_replicas; i++) {
+        struct replica_facts f;
+        uint64_t refused = 0;
+
+        if (replica_refused_each(w->replicas[i].r, count_refused, &refused, &err) != 0 ||
+            replica_facts(w->replicas[i].r, &f, &err) != 0)
+            world_fail(w, "refusals cannot be read: %s", err.text);
+        if (h.seen_n[i] + refused != f.own_n)
+            world_fail(w, "replica %u made %llu changes; %llu are in the log and %llu refused", i,
+                       (unsigned long long)f.own_n, (unsigned long long)h.seen_n[i],
+                       (unsigned long long)refused);
+    }
+}
+
+void verdict_judge(struct world *w)
+{
+    struct err err = {.ret = 0};
+
+    if (city_verify(w->city, &err) != 0)
+        world_fail(w, "the city's log does not verify: %s", err.text);
+    judge_history(w);
+    for (unsigned i = 0; i < w->n_replicas && w->why[0] == '\0'; i++) {
+        struct sim_replica *r = &w->replicas[i];
+
+        same_head(w, r, STREAM_SHARED);
+        same_head(w, r, r->site);
+        same_tables(w, r, STREAM_SHARED, "after healing");
+        same_tables(w, r, r->site, "after healing");
+        if (replica_verify(r->r, &err) != 0)
+            world_fail(w, "replica %u does not verify: %s", i, err.text);
+        if (i == 0 && replica_rebuild(r->r, &err) != 0)
+            world_fail(w, "replica %u cannot be rebuilt: %s", i, err.text);
+        if (i == 0)
+            same_tables(w, r, r->site, "after the replica's rebuild");
+    }
+    if (w->why[0] == '\0' && city_rebuild(w->city, &err) != 0)
+        world_fail(w, "the city cannot be rebuilt: %s", err.text);
+    if (w->why[0] == '\0')
+        same_tables(w, &w->replicas[0], w->replicas[0].site, "after the city's rebuild");
+}

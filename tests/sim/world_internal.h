@@ -1,0 +1,173 @@
+/* What the files of the simulated world share. */
+#ifndef ZTC_SIM_WORLD_INTERNAL_H
+#define ZTC_SIM_WORLD_INTERNAL_H
+
+#include "tests/sim/world.h"
+
+#define CITY_ACCOUNT_LOGIN "city"
+
+struct world;
+struct link;
+
+/* ---- events in time ---- */
+
+struct event {
+    msec_t at;
+    uint64_t no; /* breaks ties: the order of making */
+    void (*fire)(struct world *w, void *subject);
+    void *subject;
+};
+
+/* ---- the network ---- */
+
+struct chunk {
+    struct chunk *next;
+    size_t len;
+    uint8_t data[];
+};
+
+/* One connection; kept until the world ends. */
+struct link {
+    struct world *w;
+    struct link *next;
+    unsigned replica;
+    bool client_open, server_open, stalled;
+    struct client_session cs;
+    struct client_update cup;
+    struct frame_reader client_in;
+    struct server_session ss;
+    struct server_update sup;
+    struct frame_reader server_in;
+    struct chunk *pipe[2], **pipe_end[2]; /* 0: to the city, 1: to the county */
+    msec_t due[2];                        /* no chunk overtakes another */
+    struct buf rest[2];                   /* came while reading was paused */
+    struct body_codec codec;
+    struct buf packed;
+};
+
+/* ---- the city's writer ---- */
+
+enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS };
+
+struct job {
+    struct job *next;
+    enum job_kind kind;
+    struct link *link; /* NULL: JOB_CITY_ACT */
+    struct arena arena;
+    /* JOB_FACTS: what Hello said */
+    uint64_t own_n, acked_n;
+    struct client_cursor cursors[CLIENT_STREAMS];
+    size_t n_cursors;
+    /* JOB_PUSH */
+    struct slice *bytes, *sides;
+    size_t n;
+    uint64_t answered_n;
+    /* JOB_ACK, JOB_REFUSALS */
+    uint64_t first_n, until_n;
+    struct server_facts facts;
+    struct server_signed heads[3];
+    struct server_refusal *refusals;
+    size_t n_refusals, cap_refusals;
+    int ret;
+};
+
+/* ---- people ---- */
+
+struct sim_replica {
+    struct replica *r; /* NULL: its computer is down */
+    struct id id, clerk;
+    uint32_t site;
+    char path[512];
+    struct link *link; /* the newest */
+    unsigned attempt;
+    bool offline; /* left so by its office */
+    uint64_t durable_n; /* own_n after the last act it was told is kept */
+};
+
+struct record {
+    struct id id;
+    const struct kind *kind;
+    uint32_t site;
+};
+
+/* One field as its author saw and set it. */
+struct edit {
+    unsigned replica;
+    uint64_t n;
+    struct id record;
+    uint32_t tag;
+    uint64_t shown, set; /* fingerprints of values */
+};
+
+struct world {
+    const struct world_options *o;
+    struct random_seeded seeded;
+    struct random random;
+    msec_t now, wall; /* wall = epoch of the world + now */
+    struct event *heap;
+    size_t n_heap, cap_heap;
+    uint64_t next_no;
+    uint64_t counts[SIM_EVENT_KINDS];
+    char *why; /* first failure; empty: none */
+
+    struct city *city; /* NULL: down */
+    char city_path[512];
+    struct job *jobs, **jobs_end;
+    bool commit_due;
+    bool crash_before, crash_after; /* at the next commit of a push */
+
+    struct sim_replica replicas[REPLICAS_MAX];
+    unsigned n_replicas;
+    struct link *links;
+    struct record records[RECORDS_MAX];
+    unsigned n_records;
+    struct edit *edits;
+    unsigned n_edits;
+    struct id studio[2], member[2]; /* by place of the site */
+    unsigned acts_left, faults_left;
+    bool healing;
+};
+
+#define SIM_SITES 2
+extern const uint32_t sim_sites[SIM_SITES];
+
+/* world.c */
+void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void world_say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void world_at(struct world *w, msec_t delay, void (*fire)(struct world *w, void *subject),
+              void *subject);
+uint64_t world_roll(struct world *w, uint64_t bound);
+void world_crash_city(struct world *w);
+bool world_open_city(struct world *w);
+bool world_open_replica(struct world *w, struct sim_replica *r);
+struct city_options world_city_options(struct world *w);
+struct replica_keys world_replica_keys(struct world *w);
+
+/* network.c */
+void network_connect(struct world *w, void *replica);
+void network_cut(struct world *w, struct link *l, bool both);
+void network_local(struct world *w, struct sim_replica *r);
+void network_city_down(struct world *w);
+void network_server_event(struct link *l, struct server_event *ev);
+void network_advanced(struct world *w, const struct server_head *heads, size_t n);
+void network_release(struct world *w);
+
+/* writer.c */
+void writer_ask(struct link *l, const Ztc__Hello *m);
+void writer_submit(struct link *l, const struct push_item *items, uint32_t n);
+void writer_ack(struct link *l, const Ztc__RefusedAck *m);
+void writer_refusals(struct link *l, uint64_t from_n);
+void writer_city_act(struct world *w);
+void writer_drop_all(struct world *w);
+void writer_read(struct link *l, const struct server_update *up);
+
+/* people.c */
+bool people_settle(struct world *w);
+void people_act(struct world *w, void *replica);
+bool people_city_act(struct world *w, struct arena *a);
+uint64_t people_fingerprint(const struct value *v);
+
+/* verdict.c */
+void verdict_judge(struct world *w);
+
+#endif

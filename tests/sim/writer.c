@@ -1,0 +1,414 @@
+/* The city's writer in the world: jobs gather, one commit takes them together, crashes strike before it or
+ * between it and the answers. */
+#include "tests/sim/world_internal.h"
+
+#include "common/base/mem.h"
+#include "server/net/tail.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define JOB_ARENA (16u << 20)
+
+static void commit(struct world *w, void *subject);
+
+static struct job *add_job(struct world *w, enum job_kind kind, struct link *l)
+{
+    struct job *job = mem_calloc(1, sizeof *job);
+
+    if (job == NULL)
+        abort();
+    job->kind = kind;
+    job->link = l;
+    arena_init(&job->arena, JOB_ARENA);
+    *w->jobs_end = job;
+    w->jobs_end = &job->next;
+    if (!w->commit_due) {
+        w->commit_due = true;
+        world_at(w, 1 + world_roll(w, 8), commit, NULL);
+    }
+    return job;
+}
+
+static void free_job(struct job *job)
+{
+    arena_release(&job->arena);
+    mem_free(job);
+}
+
+void writer_drop_all(struct world *w)
+{
+    while (w->jobs != NULL) {
+        struct job *next = w->jobs->next;
+
+        free_job(w->jobs);
+        w->jobs = next;
+    }
+    w->jobs_end = &w->jobs;
+}
+
+/* ---- what sessions ask ---- */
+
+static struct slice keep(struct job *job, struct slice s)
+{
+    return (struct slice){arena_dup(&job->arena, s.p, s.len), s.len};
+}
+
+void writer_ask(struct link *l, const Ztc__Hello *m)
+{
+    struct job *job = add_job(l->w, JOB_FACTS, l);
+
+    job->own_n = m->own_n;
+    job->acked_n = m->has_acked_n ? m->acked_n : 0;
+    for (size_t i = 0; i < m->n_cursors && i < CLIENT_STREAMS; i++) {
+        struct client_cursor *c = &job->cursors[job->n_cursors++];
+
+        c->stream = m->cursors[i]->stream;
+        c->seq = m->cursors[i]->seq;
+        memcpy(c->hash, m->cursors[i]->hash.data, HASH_SIZE);
+    }
+}
+
+void writer_submit(struct link *l, const struct push_item *items, uint32_t n)
+{
+    struct job *job = add_job(l->w, JOB_PUSH, l);
+
+    job->n = n;
+    job->bytes = arena_alloc(&job->arena, n * sizeof *job->bytes);
+    job->sides = arena_alloc(&job->arena, n * sizeof *job->sides);
+    for (uint32_t i = 0; i < n; i++) {
+        job->bytes[i] = keep(job, items[i].bytes);
+        job->sides[i] = keep(job, items[i].side);
+    }
+}
+
+void writer_ack(struct link *l, const Ztc__RefusedAck *m)
+{
+    struct job *job = add_job(l->w, JOB_ACK, l);
+
+    job->first_n = m->first_n;
+    job->until_n = m->until_n;
+}
+
+void writer_refusals(struct link *l, uint64_t from_n)
+{
+    add_job(l->w, JOB_REFUSALS, l)->first_n = from_n;
+}
+
+void writer_city_act(struct world *w)
+{
+    (void)add_job(w, JOB_CITY_ACT, NULL);
+}
+
+/* ---- reads of committed entries ---- */
+
+struct reading {
+    struct link *l;
+    struct batch_limits limits;
+    uint32_t stream;
+    uint64_t from;
+};
+
+static int add_entry(void *ctx, const struct entry *e)
+{
+    struct tail_entry *t;
+    bool more;
+    int ret = tail_entry_new(e, &t);
+
+    if (ret != 0)
+        return ret;
+    more = batch_add(ctx, t);
+    mem_free(t);
+    return more ? 0 : 1;
+}
+
+static void read_now(struct world *w, void *subject)
+{
+    struct reading *r = subject;
+    struct server_event ev = {.kind = SERVER_READ};
+    struct err err = {.ret = 0};
+    struct batch b;
+    struct buf body;
+    uint64_t seq;
+
+    buf_init(&body, 2u * WIRE_BODY_MAX);
+    batch_init(&b, &r->limits);
+    if (r->l->server_open && w->city != NULL) {
+        ev.read.ret =
+            store_entry_each(city_store(w->city), r->stream, r->from, add_entry, &b, &err);
+        if (ev.read.ret >= 0)
+            ev.read.ret = batch_finish(&b, &r->l->codec, &body, &ev.read.size);
+        if (ev.read.ret == 0)
+            ev.read.ret = city_head(w->city, r->stream, &ev.read.closing.head,
+                                    &ev.read.closing.signature, &seq);
+        if (ev.read.ret != 0)
+            world_fail(w, "the city cannot read its log: %s", err.text);
+        ev.read.stream = r->stream;
+        ev.read.first_seq = r->from;
+        ev.read.count = b.count;
+        ev.read.body = buf_slice(&body);
+        network_server_event(r->l, &ev);
+    }
+    batch_release(&b);
+    buf_release(&body);
+    mem_free(r);
+}
+
+void writer_read(struct link *l, const struct server_update *up)
+{
+    struct reading *r = mem_calloc(1, sizeof *r);
+
+    if (r == NULL)
+        abort();
+    r->l = l;
+    r->stream = up->read.stream;
+    r->from = up->read.from_seq;
+    r->limits = (struct batch_limits){.upto_seq = up->read.upto_seq,
+                                      .reader = l->ss.replica,
+                                      .echo_above = up->read.echo_above,
+                                      .max_entries = up->read.max_entries,
+                                      .max_bytes = up->read.max_bytes};
+    world_at(l->w, world_roll(l->w, 10), read_now, r);
+}
+
+/* ---- doing jobs ---- */
+
+static int add_refusal(void *ctx, const struct refusal *r)
+{
+    struct job *job = ctx;
+
+    if (r->first_n < job->first_n)
+        return 0;
+    if (job->n_refusals == job->cap_refusals) {
+        size_t cap = job->cap_refusals * 2 + 8;
+        struct server_refusal *more = arena_alloc(&job->arena, cap * sizeof *more);
+
+        if (job->n_refusals > 0)
+            memcpy(more, job->refusals, job->n_refusals * sizeof *more);
+        job->refusals = more;
+        job->cap_refusals = cap;
+    }
+    job->refusals[job->n_refusals++] = (struct server_refusal){.first_n = r->first_n,
+                                                               .last_n = r->last_n,
+                                                               .at_n = r->at_n,
+                                                               .code = keep(job, r->code),
+                                                               .text = keep(job, r->text)};
+    return 0;
+}
+
+static int facts(struct world *w, struct job *job, struct err *err)
+{
+    const struct id *id = &job->link->ss.replica;
+    struct server_facts *f = &job->facts;
+    uint32_t streams[] = {STREAM_SHARED, job->link->ss.site, STREAM_CITY};
+    struct replica_row row;
+    int ret = city_replica_get(w->city, id, &row, err);
+
+    if (ret == 0 && job->acked_n <= row.accepted_n)
+        ret = city_replica_chain(w->city, id, job->acked_n, f->acked_chain, err);
+    if (ret == 0)
+        ret = city_refusals(w->city, id, add_refusal, job, err);
+    f->incarnation = city_incarnation(w->city);
+    f->catalogue = CATALOGUE_VERSION;
+    f->accepted_n = row.accepted_n;
+    memcpy(f->accepted_chain, row.own_chain, HASH_SIZE);
+    for (size_t i = 0; ret == 0 && i < 3; i++) {
+        uint64_t seq;
+
+        ret = city_head(w->city, streams[i], &job->heads[i].head, &job->heads[i].signature, &seq);
+        job->heads[i].head = keep(job, job->heads[i].head);
+        job->heads[i].signature = keep(job, job->heads[i].signature);
+        if (i < SERVER_STREAMS)
+            f->heads[i] = (struct server_head){streams[i], seq};
+    }
+    for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++) {
+        for (size_t k = 0; k < job->n_cursors; k++) {
+            struct entry e;
+
+            if (job->cursors[k].stream != streams[i])
+                continue;
+            f->cursor_ok[i] =
+                job->cursors[k].seq == 0 ||
+                (store_entry_get(city_store(w->city), streams[i], job->cursors[k].seq, &job->arena,
+                                 &e, NULL) == 0 &&
+                 memcmp(e.hash, job->cursors[k].hash, HASH_SIZE) == 0);
+        }
+    }
+    f->signed_heads = job->heads;
+    f->n_signed_heads = 3;
+    f->refusals = job->refusals;
+    f->n_refusals = job->n_refusals;
+    return ret;
+}
+
+/* The act that begins at item I: decoded and hashed as the daemon does before the writer. */
+static int one_act(struct world *w, struct job *job, size_t i, struct act *act)
+{
+    const struct hasher *h = city_hasher(w->city);
+    struct change first;
+    uint8_t(*hashes)[HASH_SIZE];
+    int ret = change_decode(&job->arena, job->bytes[i], job->sides[i], &first);
+
+    if (ret != 0 || first.act_pos != 0 || first.act_len > job->n - i)
+        return E_PROTOCOL;
+    act->n = first.act_len;
+    act->changes = arena_alloc(&job->arena, act->n * sizeof *act->changes);
+    hashes = arena_alloc(&job->arena, act->n * HASH_SIZE);
+    for (size_t k = 0; ret == 0 && k < act->n; k++) {
+        ret = change_decode(&job->arena, job->bytes[i + k], job->sides[i + k], &act->changes[k]);
+        if (ret == 0)
+            ret = change_check_side(h, &act->changes[k]);
+        change_hash(h, job->bytes[i + k], hashes[k]);
+    }
+    act->bytes = &job->bytes[i];
+    act->sides = &job->sides[i];
+    act->hashes = (const uint8_t(*)[HASH_SIZE])hashes;
+    return ret;
+}
+
+static int push(struct world *w, struct job *job, struct err *err)
+{
+    const struct id *id = &job->link->ss.replica;
+    struct replica_row row;
+    size_t i = 0;
+
+    if (city_replica_get(w->city, id, &row, err) != 0)
+        return E_INTERNAL;
+    while (i < job->n) {
+        struct act act = {.n = 0};
+        bool refused = false;
+        int ret = one_act(w, job, i, &act);
+
+        if (ret != 0)
+            return err_set(err, ret, "an act arrived damaged");
+        if (i == 0)
+            job->first_n = act.changes[0].n; /* refusals before it are told elsewhere */
+        if (act.changes[act.n - 1].n > row.accepted_n) { /* an older session brought the others */
+            ret = city_push_act(w->city, id, &act, &refused, err);
+            if (ret != 0)
+                return ret;
+            w->counts[SIM_PUSHED]++;
+        }
+        job->answered_n = act.changes[act.n - 1].n;
+        i += act.n;
+    }
+    if (city_replica_get(w->city, id, &row, err) != 0)
+        return E_INTERNAL;
+    return city_refusals(w->city, id, add_refusal, job, err);
+}
+
+static int run(struct world *w, struct job *job, struct err *err)
+{
+    switch (job->kind) {
+    case JOB_FACTS:
+        return facts(w, job, err);
+    case JOB_PUSH:
+        return push(w, job, err);
+    case JOB_ACK:
+        return city_refused_ack(w->city, &job->link->ss.replica, job->first_n, job->until_n, err);
+    case JOB_REFUSALS:
+        return city_refusals(w->city, &job->link->ss.replica, add_refusal, job, err);
+    case JOB_CITY_ACT:
+        (void)people_city_act(w, &job->arena); /* a refusal is its author's affair */
+        return 0;
+    }
+    return E_INTERNAL;
+}
+
+static void answer(struct job *job)
+{
+    struct server_event ev = {.kind = SERVER_FACTS};
+
+    if (job->link == NULL || !job->link->server_open)
+        return;
+    switch (job->kind) {
+    case JOB_FACTS:
+        ev.facts.ret = job->ret;
+        ev.facts.facts = &job->facts;
+        break;
+    case JOB_PUSH:
+        ev.kind = SERVER_MERGED;
+        ev.merged.ret = job->ret;
+        ev.merged.answered_n = job->answered_n;
+        ev.merged.refusals = job->refusals;
+        ev.merged.n_refusals = job->n_refusals;
+        break;
+    case JOB_REFUSALS:
+        ev.kind = SERVER_REFUSALS;
+        ev.refusals.refusals = job->refusals;
+        ev.refusals.n_refusals = job->n_refusals;
+        break;
+    default:
+        return;
+    }
+    network_server_event(job->link, &ev);
+}
+
+static void tell_heads(struct world *w)
+{
+    struct server_head heads[32];
+    struct slice head, signature;
+    size_t n;
+    const uint32_t *advanced = city_advanced(w->city, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        heads[i].stream = advanced[i];
+        (void)city_head(w->city, advanced[i], &head, &signature, &heads[i].seq); /* it advanced */
+    }
+    if (n > 0)
+        network_advanced(w, heads, n);
+}
+
+static bool has_push(const struct job *jobs)
+{
+    for (; jobs != NULL; jobs = jobs->next) {
+        if (jobs->kind == JOB_PUSH)
+            return true;
+    }
+    return false;
+}
+
+static void commit(struct world *w, void *subject)
+{
+    struct job *jobs = w->jobs;
+    struct err err = {.ret = 0};
+    bool pushes = has_push(jobs);
+
+    (void)subject;
+    w->commit_due = false;
+    if (w->city == NULL || jobs == NULL)
+        return;
+    if (city_begin(w->city, w->wall, &err) != 0)
+        world_fail(w, "no transaction: %s", err.text);
+    for (struct job *job = jobs; job != NULL && w->why[0] == '\0'; job = job->next) {
+        job->ret = run(w, job, &err);
+        if (job->ret != 0)
+            world_fail(w, "the city cannot do a job: %s %s", err_code(job->ret), err.text);
+    }
+    if (pushes && w->crash_before) {
+        w->crash_before = false;
+        w->counts[SIM_CRASH_BEFORE_COMMIT]++;
+        world_crash_city(w);
+        return;
+    }
+    if (w->why[0] == '\0' && city_commit(w->city, &err) != 0)
+        world_fail(w, "no commit: %s", err.text);
+    if (pushes && w->crash_after) {
+        w->crash_after = false;
+        w->counts[SIM_CRASH_AFTER_COMMIT]++;
+        world_crash_city(w);
+        return;
+    }
+    w->jobs = NULL;
+    w->jobs_end = &w->jobs;
+    while (jobs != NULL) {
+        struct job *next = jobs->next;
+
+        if (w->why[0] == '\0')
+            answer(jobs);
+        free_job(jobs);
+        jobs = next;
+    }
+    if (w->why[0] == '\0')
+        tell_heads(w);
+}
