@@ -552,7 +552,8 @@ static int check_task_due(const struct guard_case *g, const struct row *of, stru
     if (co && due > lead_due - gap) {
         return guard_fail(err, "会办期限须比主办期限早 %d 天以上", (int)gap);
     }
-    if (leads && due != lead_due) {
+    /* Once assigned, a replacing unit has its own date and the case follows it. */
+    if (leads && due != lead_due && !guard_among(row_state(of), "assigned|handling")) {
         return guard_fail(err, "承办期限与案卷的办理期限不一致");
     }
     return 0;
