@@ -3,9 +3,9 @@
  * The agent writes what it is doing into `meta` of replica.db (agent.h); whether it still lives is told by
  * agent.lock alone, for an agent that was killed cannot take its words back. */
 #include "client/cmd/commands.h"
+#include "client/net/agent.h"
 
 #include "common/base/hex.h"
-#include "common/base/text.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -45,15 +45,15 @@ static int agent_text(struct work *w, const char *name, struct slice *ret)
 static int read_agent(struct work *w, struct status *s)
 {
     struct slice state;
-    int ret = agent_text(w, "agent_state", &state);
+    int ret = agent_text(w, AGENT_META_STATE, &state);
 
     if (ret == 0)
-        ret = agent_text(w, "agent_cause", &s->cause);
+        ret = agent_text(w, AGENT_META_CAUSE, &s->cause);
     if (ret == 0)
-        ret = agent_text(w, "agent_heads", &s->heads);
+        ret = agent_text(w, AGENT_META_HEADS, &s->heads);
     if (ret != 0)
         return ret;
-    s->since = store_meta_int(w->view.store, "agent_since", 0);
+    s->since = store_meta_int(w->view.store, AGENT_META_SINCE, 0);
     if (home_agent_runs(w->home.dir) && state.len > 0)
         (void)snprintf(s->state, sizeof s->state, "%.*s", (int)state.len, (const char *)state.p);
     else
@@ -74,25 +74,18 @@ static int read_status(struct work *w, struct status *s)
     return ret;
 }
 
-/* The city's head of a stream as the agent last heard it: lines "stream seq". Never below the cursor. */
+/* The city's head of a stream as the agent last heard it. Never below the cursor. */
 static uint64_t head_of(const struct status *s, const struct stream_head *h)
 {
+    struct rd r = rd_of(s->heads);
     uint64_t head = h->seq;
-    size_t at = 0;
 
-    while (at < s->heads.len) {
-        const uint8_t *line = s->heads.p + at;
-        const uint8_t *end = memchr(line, '\n', s->heads.len - at);
-        size_t len = end != NULL ? (size_t)(end - line) : s->heads.len - at;
-        const uint8_t *blank = memchr(line, ' ', len);
-        int64_t stream, seq;
+    while (rd_left(&r) > 0 && !r.bad) {
+        uint32_t stream = rd_be32(&r);
+        uint64_t seq = rd_be64(&r);
 
-        at += len + 1;
-        if (blank == NULL || text_int((struct slice){line, (size_t)(blank - line)}, &stream) != 0)
-            continue;
-        if (text_int((struct slice){blank + 1, (size_t)(line + len - blank - 1)}, &seq) == 0 &&
-            stream == (int64_t)h->stream && seq > 0 && (uint64_t)seq > head)
-            head = (uint64_t)seq;
+        if (!r.bad && stream == h->stream && seq > head)
+            head = seq;
     }
     return head;
 }
@@ -147,10 +140,11 @@ static void status_json(struct buf *b, const struct status *s)
 static const char *state_words(const char *state)
 {
     static const char *const words[][2] = {
-        {"stopped", "同步程序未运行"}, {"connecting", "正在连接"},
-        {"hello", "正在核对身份"},     {"checking", "正在核对记录"},
-        {"catching-up", "正在同步"},   {"up-to-date", "已连接，已同步"},
-        {"closing", "正在断开"},       {"offline", "未连接，稍后重试"},
+        {"stopped", "同步程序未运行"},   {"connecting", "正在连接"},
+        {"hello", "正在核对身份"},       {"checking", "正在核对记录"},
+        {"catching-up", "正在同步"},     {"up-to-date", "已连接，已同步"},
+        {"closing", "正在断开"},         {"waiting", "未连接，稍后重试"},
+        {"offline", "未连接，稍后重试"},
     };
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

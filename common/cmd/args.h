@@ -36,6 +36,8 @@
     X(ENROL_LISTEN, "--enrol-listen", "地址:端口", "接入端口的地址")                               \
     X(TERM, "--term", "届次", "届次名称，如 第五届")                                               \
     X(HASH, "--hash", "算法", "链的摘要算法：sm3 或 sha256")                                       \
+    X(NAME, "--name", "姓名", "账户的姓名")                                                        \
+    X(ROLE, "--role", "角色[,角色]", "账户的角色，代码或名称")                                      \
     X(RETIRED, "--retired", NULL, "停用：已写下的内容仍可交来待核准")                              \
     X(LOST, "--lost", NULL, "遗失：不再接受任何连接")
 

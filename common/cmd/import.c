@@ -402,6 +402,20 @@ static int take_value(struct importer *im, struct edit *e, struct import_row *ou
     return edit_put(e, &im->a, out->before, f, v, err);
 }
 
+/* Sentences name their field; in a list of problems the column has said it already. */
+static const char *without_label(const char *reason, const struct field *f)
+{
+    static const char open[] = "“", close[] = "”", colon[] = "：";
+    size_t label = strlen(f->label);
+
+    if (strncmp(reason, open, sizeof open - 1) != 0 ||
+        strncmp(reason + sizeof open - 1, f->label, label) != 0 ||
+        strncmp(reason + sizeof open - 1 + label, close, sizeof close - 1) != 0)
+        return reason;
+    reason += sizeof open - 1 + label + sizeof close - 1;
+    return strncmp(reason, colon, sizeof colon - 1) == 0 ? reason + sizeof colon - 1 : reason;
+}
+
 static int take_cell(struct importer *im, struct edit *e, struct import_row *out,
                      const struct column *c, struct slice cell, struct err *err)
 {
@@ -418,7 +432,8 @@ static int take_cell(struct importer *im, struct edit *e, struct import_row *out
     if (ret == 0)
         ret = check_value(c->field, &v, &why);
     if (ret != 0 && is_rows_fault(ret)) {
-        problem(im, c->title, why.text[0] != '\0' ? why.text : err_text(ret));
+        problem(im, c->title,
+                why.text[0] != '\0' ? without_label(why.text, c->field) : err_text(ret));
         return 0;
     }
     if (ret != 0)

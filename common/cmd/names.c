@@ -105,13 +105,13 @@ static int search(struct names *n, const struct kind *kind, struct slice text, s
         if (ret != 0 || count == 1)
             return ret;
         if (count > 1)
-            return err_set(err, E_INVALID, "“%.*s”对应不止一条%s，请写编号", (int)text.len,
+            return err_set(err, E_INVALID, "“%.*s”不止一个（%s），请写编号", (int)text.len,
                            (const char *)text.p, kind->label);
     }
     arena_clear(&n->rows);
     ret = store_resolve(n->store, &n->rows, kind, text, &row, err);
     if (ret == E_NOTFOUND || (ret == E_INVALID && text.len > ID_TEXT_SIZE))
-        return err_set(err, E_INVALID, "没有名为“%.*s”的%s", (int)text.len, (const char *)text.p,
+        return err_set(err, E_INVALID, "没有“%.*s”（%s）", (int)text.len, (const char *)text.p,
                        kind->label);
     if (ret == 0)
         *ret_id = row->id;
@@ -359,5 +359,5 @@ int names_parse(struct names *n, struct arena *a, const struct kind *kind, const
         status = parse_refs(n, a, names_target(f, NULL), trimmed, ret, err);
     else
         return check_parse(a, f, text, ret, err);
-    return status == E_INVALID ? err_wrap(err, status, "%s", f->label) : status;
+    return status == E_INVALID ? err_wrap(err, status, "“%s”", f->label) : status;
 }

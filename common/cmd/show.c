@@ -384,7 +384,9 @@ static int table_print(struct table *t, const struct kind *kind, struct err *err
 
     for (unsigned c = 0; c < t->n_columns; c++) {
         buf_clear(&t->b);
-        buf_str(&t->b, t->columns[c]->label);
+        buf_str(&t->b, t->columns[c]->tag == TAG_SERIAL && kind->serial_prefix == NULL
+                           ? "记录标识"
+                           : t->columns[c]->label);
         labels[c] = cell_keep(t, c);
         if (labels[c] == NULL)
             return err_set(err, E_NOMEM, NULL);
