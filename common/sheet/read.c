@@ -71,9 +71,9 @@ static int read_input(struct input *in, const struct sheet_limits *limits, sheet
     rows = mem_alloc(sizeof *rows);
     if (rows == NULL)
         return err_set(err, E_NOMEM, NULL);
-    rows_init(rows, limits, cb, ctx, err);
+    sheet_rows_init(rows, limits, cb, ctx, err);
     ret = read_by_content(in, rows);
-    rows_release(rows);
+    sheet_rows_release(rows);
     mem_free(rows);
     return ret == SHEET_STOP ? 0 : ret;
 }

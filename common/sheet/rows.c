@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void rows_init(struct rows *r, const struct sheet_limits *limits, sheet_row_cb cb, void *ctx,
+void sheet_rows_init(struct rows *r, const struct sheet_limits *limits, sheet_row_cb cb, void *ctx,
                struct err *err)
 {
     *r = (struct rows){.limits = limits, .cb = cb, .ctx = ctx, .err = err};
@@ -11,7 +11,7 @@ void rows_init(struct rows *r, const struct sheet_limits *limits, sheet_row_cb c
     buf_init(&r->text, limits->cell_bytes * (limits->columns + 1));
 }
 
-void rows_release(struct rows *r)
+void sheet_rows_release(struct rows *r)
 {
     buf_release(&r->text);
 }

@@ -26,9 +26,9 @@ struct rows {
     struct slice cells[SHEET_COLUMNS_MAX];
 };
 
-void rows_init(struct rows *r, const struct sheet_limits *limits, sheet_row_cb cb, void *ctx,
+void sheet_rows_init(struct rows *r, const struct sheet_limits *limits, sheet_row_cb cb, void *ctx,
                struct err *err);
-void rows_release(struct rows *r);
+void sheet_rows_release(struct rows *r);
 
 /* Forget the last row's cells and begin row NUMBER. E_TOOBIG beyond the limit. */
 int rows_begin(struct rows *r, uint32_t number);

@@ -13,6 +13,7 @@
 struct daemon_effects {
     struct id ended; /* a replica whose sessions end now; zero: none */
     int cause;
+    bool undo; /* only a trial: what was written is taken back */
 };
 
 /* A writing command on the writer's thread, inside a group; may run again. What it prints is appended to
@@ -33,6 +34,7 @@ struct daemon_options {
     const char *advertise; /* host told to replicas; "": that of listen */
     const char *control_path;
     daemon_deed deed;
+    bool (*deed_is_alone)(int argc, char *const *argv); /* has transactions of its own */
     void *deed_ctx;
 };
 

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 #define DEED_OUT_MAX (32u << 20)
-#define DETAIL_MAX   (1u << 20)
+#define DETAIL_MAX   (8u << 20)
+#define UNDO         1 /* not a failure, but nothing of it shall stay */
 
 /* ---- answers ---- */
 
@@ -62,13 +63,15 @@ static int run_deed(struct write_job *job, struct city *city, struct err *err)
 {
     struct deed_job *j = (struct deed_job *)job;
     const struct daemon_options *o = j->daemon->o;
+    int ret;
 
     buf_clear(&j->out);
     buf_clear(&j->detail);
     j->effects = (struct daemon_effects){.cause = 0};
     job->wrote = true;
-    return o->deed(o->deed_ctx, city, job->now, j->request.argc, j->request.argv, &j->out, &j->detail, &j->effects,
-                   err);
+    ret = o->deed(o->deed_ctx, city, job->now, j->request.argc, j->request.argv, &j->out,
+                  &j->detail, &j->effects, err);
+    return ret == 0 && j->effects.undo ? UNDO : ret;
 }
 
 static void deed_free(struct deed_job *j)
@@ -83,6 +86,8 @@ static void deed_done(struct write_job *job)
 {
     struct deed_job *j = (struct deed_job *)job;
 
+    if (job->ret == UNDO)
+        job->ret = 0;
     if (job->ret == 0 && !id_is_zero(&j->effects.ended) && j->daemon->sync != NULL)
         sync_port_end(j->daemon->sync, &j->effects.ended, j->effects.cause);
     answer(j->call, job->ret, &job->err, &j->out, &j->detail);
@@ -99,7 +104,11 @@ static void start_deed(struct daemon *d, struct control_call *call, struct contr
         answer_error(call, E_NOMEM, "");
         return;
     }
-    j->job = (struct write_job){.run = run_deed, .done = deed_done, .impatient = true};
+    j->job = (struct write_job){
+        .run = run_deed,
+        .done = deed_done,
+        .reads = d->o->deed_is_alone(request->argc, request->argv), /* outside a group */
+        .impatient = true};
     j->daemon = d;
     j->call = call;
     j->request = *request;

@@ -1,0 +1,19 @@
+/* The `run` of every command that is no deed. */
+#ifndef ZTC_SERVER_COMMANDS_H
+#define ZTC_SERVER_COMMANDS_H
+
+#include "common/cmd/args.h"
+
+int cmd_init(const struct args *a, struct err *err);
+int cmd_run(const struct args *a, struct err *err);
+int cmd_status(const struct args *a, struct err *err);
+int cmd_stop(const struct args *a, struct err *err);
+int cmd_replica_list(const struct args *a, struct err *err);
+int cmd_verify(const struct args *a, struct err *err);
+
+int cmd_ls(const struct args *a, struct err *err);
+int cmd_show(const struct args *a, struct err *err);
+int cmd_log(const struct args *a, struct err *err);
+int cmd_user_list(const struct args *a, struct err *err);
+
+#endif

@@ -1,0 +1,350 @@
+/* The city's directory on disk. */
+#include "server/admin/home.h"
+
+#include "common/base/mem.h"
+#include "common/crypto/cert.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/vault.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SECTION     "ztcd"
+#define TERM_PRESET "第五届"
+#define HASH_PRESET "sm3"
+
+static const struct conf_item items[] = {
+    {SECTION, "listen", CONF_TEXT, "127.0.0.1:0", 0, HOST_MAX, "同步端口的地址"},
+    {SECTION, "enrol_listen", CONF_TEXT, "127.0.0.1:0", 0, HOST_MAX, "接入端口的地址"},
+    {SECTION, "advertise", CONF_TEXT, "", 0, HOST_MAX,
+     "县市区访问市级服务用的主机名或地址；空：与上面两项相同"},
+};
+
+int home_init(struct home *h, const char *dir, struct err *err)
+{
+    const char *env = getenv("ZTCD_DIR");
+    const char *user = getenv("HOME");
+    int n;
+
+    memset(h, 0, sizeof *h);
+    if (dir == NULL)
+        dir = env != NULL && env[0] != '\0' ? env : NULL;
+    if (dir != NULL)
+        n = snprintf(h->dir, sizeof h->dir, "%s", dir);
+    else
+        n = snprintf(h->dir, sizeof h->dir, "%s/.local/share/ztcd", user != NULL ? user : "");
+    if (n <= 0 || (size_t)n >= sizeof h->dir)
+        return err_set(err, E_INVALID, "目录名太长");
+    return conf_init(&h->conf, items, sizeof items / sizeof *items);
+}
+
+void home_release(struct home *h)
+{
+    conf_release(&h->conf);
+    cert_free(h->ca);
+    cert_free(h->server);
+    key_free(h->ca_key);
+    key_free(h->server_key);
+    key_free(h->log_key);
+    mem_wipe(&h->vault_key, sizeof h->vault_key);
+}
+
+const char *home_file(const struct home *h, const char *name, struct home_path *p)
+{
+    (void)snprintf(p->text, sizeof p->text, "%s/%s", h->dir, name);
+    return p->text;
+}
+
+bool home_exists(const struct home *h)
+{
+    struct home_path p;
+
+    return access(home_file(h, "city.db", &p), F_OK) == 0;
+}
+
+/* ---- making it ---- */
+
+/* mkdir -p; the last one is its owner's alone. */
+static int make_dir(const struct home *h, struct err *err)
+{
+    char path[HOME_PATH_MAX];
+
+    memcpy(path, h->dir, sizeof path);
+    for (char *p = path + 1; *p != '\0'; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        (void)mkdir(path, 0755); /* what is missing shows at the last one */
+        *p = '/';
+    }
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    return err_set(err, E_IO, "不能建立目录 %s：%s", path, strerror(errno));
+}
+
+int home_split(const char *address, char ret_host[HOST_MAX], uint16_t *ret_port, struct err *err)
+{
+    const char *colon = strrchr(address, ':');
+    size_t len = colon == NULL ? 0 : (size_t)(colon - address);
+    char *end = NULL;
+    unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, &end, 10);
+
+    if (len == 0 || len >= HOST_MAX || end == colon + 1 || *end != '\0' || port > 65535)
+        return err_set(err, E_USAGE, "地址“%s”应写成 主机:端口", address);
+    if (address[0] == '[' && address[len - 1] == ']') {
+        address++;
+        len -= 2;
+    }
+    memcpy(ret_host, address, len);
+    ret_host[len] = '\0';
+    *ret_port = (uint16_t)port;
+    return 0;
+}
+
+/* A port of the host that is free now; the socket stays open in *RET_FD so that the next is another. */
+static int free_port(const char *host, uint16_t *ret_port, int *ret_fd)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return E_IO;
+    if (inet_pton(AF_INET, host, &at.sin_addr) != 1 ||
+        bind(fd, (struct sockaddr *)&at, len) != 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &len) != 0) {
+        (void)close(fd);
+        return E_IO;
+    }
+    *ret_port = ntohs(at.sin_port);
+    *ret_fd = fd;
+    return 0;
+}
+
+static int put_address(struct home *h, const char *name, const char *given, int *ret_fd,
+                       struct err *err)
+{
+    char host[HOST_MAX], text[HOST_MAX + 16];
+    uint16_t port;
+    int ret = home_split(given != NULL ? given : "127.0.0.1:0", host, &port, err);
+
+    *ret_fd = -1;
+    if (ret == 0 && port == 0 && free_port(host, &port, ret_fd) != 0)
+        ret = err_set(err, E_IO, "%s 上没有空闲端口", host);
+    if (ret != 0)
+        return ret;
+    (void)snprintf(text, sizeof text, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+    return conf_set(&h->conf, SECTION, name, text, err);
+}
+
+static int make_conf(struct home *h, const struct home_new *n, struct err *err)
+{
+    struct home_path p;
+    int a = -1, b = -1;
+    int ret = put_address(h, "listen", n->listen, &a, err);
+
+    if (ret == 0)
+        ret = put_address(h, "enrol_listen", n->enrol_listen, &b, err);
+    if (a >= 0)
+        (void)close(a);
+    if (b >= 0)
+        (void)close(b);
+    return ret != 0 ? ret : conf_save(&h->conf, home_file(h, "ztcd.ini", &p), err);
+}
+
+static int make_key(struct home *h, const char *name, struct key **ret, struct err *err)
+{
+    struct home_path p;
+    int status = key_new(ret, err);
+
+    return status != 0 ? status : key_save(*ret, home_file(h, name, &p), err);
+}
+
+static int make_keys(struct home *h, msec_t now, struct err *err)
+{
+    struct random random = random_system();
+    struct home_path p;
+    int ret = make_key(h, "ca.key", &h->ca_key, err);
+
+    if (ret == 0)
+        ret = ca_new(now, h->ca_key, "Zhitongche", &h->ca, err);
+    if (ret == 0)
+        ret = cert_save(h->ca, home_file(h, "ca.pem", &p), err);
+    if (ret == 0)
+        ret = make_key(h, "server.key", &h->server_key, err);
+    if (ret == 0)
+        ret = make_key(h, "log.key", &h->log_key, err);
+    if (ret == 0)
+        ret = seal_key_load(home_file(h, "vault.key", &p), true, &random, &h->vault_key, err);
+    if (ret == 0)
+        h->vault = vault_of(&h->vault_key);
+    return ret;
+}
+
+static int make_server_cert(struct home *h, const struct id *ledger, msec_t now, struct err *err)
+{
+    char host[HOST_MAX];
+    uint16_t port;
+    const char *hosts[] = {"localhost", "127.0.0.1", "::1", NULL, NULL};
+    struct home_path p;
+    int ret = home_split(conf_text(&h->conf, SECTION, "listen"), host, &port, err);
+
+    if (ret == 0 && strcmp(host, "127.0.0.1") != 0 && strcmp(host, "::1") != 0 &&
+        strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0)
+        hosts[3] = host;
+    if (ret == 0)
+        ret = ca_issue_city(h->ca, h->ca_key, h->server_key, ledger, hosts, now, CERT_CA_DAYS,
+                            &h->server, err);
+    return ret != 0 ? ret : cert_save(h->server, home_file(h, "server.pem", &p), err);
+}
+
+static struct city_options city_options(struct home *h, msec_t now)
+{
+    return (struct city_options){.random = random_system(),
+                                 .signer = key_signer(h->log_key),
+                                 .vault = &h->vault,
+                                 .now = now};
+}
+
+/* The database is made under another name and gets its own last: a city exists whole or not at all. */
+static int make_city(struct home *h, const struct home_new *n, msec_t now, struct err *err)
+{
+    struct city_options o = city_options(h, now);
+    struct home_path at, made;
+    struct city *city;
+    struct id ledger;
+    int ret;
+
+    (void)home_file(h, "city.db.new", &made);
+    (void)unlink(made.text); /* of an attempt that was interrupted */
+    o.hasher = hasher_named(n->hash != NULL ? n->hash : HASH_PRESET);
+    if (o.hasher == NULL)
+        return err_set(err, E_USAGE, "--hash 应为 sm3 或 sha256");
+    ret = city_create(made.text, &o, n->term != NULL ? n->term : TERM_PRESET, err);
+    if (ret == 0)
+        ret = city_open(made.text, &o, &city, err);
+    if (ret != 0)
+        return ret;
+    ledger = city_ledger(city);
+    city_close(city);
+    ret = make_server_cert(h, &ledger, now, err);
+    if (ret == 0 && rename(made.text, home_file(h, "city.db", &at)) != 0)
+        ret = err_set(err, E_IO, "不能改名 %s：%s", made.text, strerror(errno));
+    return ret;
+}
+
+int home_create(struct home *h, const struct home_new *n, msec_t now, struct err *err)
+{
+    int lock, ret = make_dir(h, err);
+
+    if (ret == 0)
+        ret = home_lock(h, &lock, err);
+    if (ret != 0)
+        return ret;
+    if (home_exists(h))
+        ret = err_set(err, E_EXISTS, "%s 中已有市级数据，没有改动", h->dir);
+    if (ret == 0)
+        ret = make_conf(h, n, err);
+    if (ret == 0)
+        ret = make_keys(h, now, err);
+    if (ret == 0)
+        ret = make_city(h, n, now, err);
+    (void)close(lock);
+    return ret;
+}
+
+/* ---- using it ---- */
+
+int home_load_reading(struct home *h, struct err *err)
+{
+    struct home_path p;
+    int ret;
+
+    if (!home_exists(h))
+        return err_set(err, E_NOTFOUND, "%s 中没有市级数据，请先运行 ztcd init", h->dir);
+    ret = conf_load(&h->conf, home_file(h, "ztcd.ini", &p), err);
+    if (ret == 0)
+        ret = seal_key_load(home_file(h, "vault.key", &p), false, NULL, &h->vault_key, err);
+    if (ret == 0)
+        h->vault = vault_of(&h->vault_key);
+    return ret;
+}
+
+int home_load(struct home *h, struct err *err)
+{
+    struct home_path p;
+    int ret = home_load_reading(h, err);
+
+    if (ret == 0)
+        ret = key_load(home_file(h, "ca.key", &p), &h->ca_key, err);
+    if (ret == 0)
+        ret = cert_load(home_file(h, "ca.pem", &p), &h->ca, err);
+    if (ret == 0)
+        ret = key_load(home_file(h, "server.key", &p), &h->server_key, err);
+    if (ret == 0)
+        ret = cert_load(home_file(h, "server.pem", &p), &h->server, err);
+    if (ret == 0)
+        ret = key_load(home_file(h, "log.key", &p), &h->log_key, err);
+    return ret;
+}
+
+int home_lock(const struct home *h, int *ret_fd, struct err *err)
+{
+    struct home_path p;
+    int fd = open(home_file(h, "ztcd.lock", &p), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return err_set(err, errno == ENOENT ? E_NOTFOUND : E_IO, "不能打开 %s：%s", p.text,
+                       strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        return err_set(err, E_BUSY, "目录 %s 正由另一个 ztcd 使用", h->dir);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int home_open_city(struct home *h, msec_t now, struct city **ret, struct err *err)
+{
+    struct city_options o = city_options(h, now);
+    struct home_path p;
+
+    return city_open(home_file(h, "city.db", &p), &o, ret, err);
+}
+
+int home_open_store(struct home *h, struct store **ret, struct err *err)
+{
+    struct store_options o = {.readonly = true, .vault = &h->vault};
+    struct home_path p;
+
+    return store_open(home_file(h, "city.db", &p), &o, ret, err);
+}
+
+int home_control(const struct home *h, int *ret_fd, struct err *err)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct home_path p;
+    int fd;
+
+    (void)home_file(h, "control.sock", &p);
+    if (strlen(p.text) >= sizeof at.sun_path)
+        return err_set(err, E_UNREACHABLE, "目录名太长：%s", h->dir);
+    memcpy(at.sun_path, p.text, strlen(p.text));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at) != 0) {
+        if (fd >= 0)
+            (void)close(fd);
+        return err_set(err, E_UNREACHABLE, "市级服务没有运行");
+    }
+    *ret_fd = fd;
+    return 0;
+}

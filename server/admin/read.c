@@ -1,0 +1,157 @@
+/* Reading commands: on a read-only store of their own, whether the daemon runs or not. */
+#include "server/admin/admin.h"
+#include "server/admin/commands.h"
+
+#include <string.h>
+
+#define LIMIT_MAX UINT64_C(100000000)
+
+struct reading {
+    const struct args *args;
+    struct home home;
+    struct store *store;
+    struct names names;
+    struct view view;
+    struct err *err;
+};
+
+static int reading_open(struct reading *r, const struct args *a, struct err *err)
+{
+    int ret;
+
+    memset(r, 0, sizeof *r);
+    r->args = a;
+    r->err = err;
+    ret = home_init(&r->home, args_text(a, OPT_DIR), err);
+    if (ret == 0)
+        ret = home_load_reading(&r->home, err);
+    if (ret == 0)
+        ret = home_open_store(&r->home, &r->store, err);
+    if (ret != 0)
+        return ret;
+    names_init(&r->names, r->store);
+    r->view = (struct view){
+        .store = r->store, .names = &r->names, .out = a->out, .json = a->json};
+    return 0;
+}
+
+static void reading_close(struct reading *r)
+{
+    if (r->view.store != NULL)
+        names_release(&r->names);
+    store_close(r->store);
+    home_release(&r->home);
+}
+
+/* Everything in one moment, however long it takes to print. */
+static int with_snapshot(struct reading *r, int (*show)(struct reading *r))
+{
+    int ret = store_begin(r->store, r->err);
+
+    if (ret == 0)
+        ret = show(r);
+    store_rollback(r->store);
+    return ret;
+}
+
+static int run(const struct args *a, int (*show)(struct reading *r), struct err *err)
+{
+    struct reading r;
+    int ret = reading_open(&r, a, err);
+
+    if (ret == 0)
+        ret = with_snapshot(&r, show);
+    reading_close(&r);
+    return ret;
+}
+
+static int list(struct reading *r, const struct kind *kind, const struct pair *more)
+{
+    const struct args *a = r->args;
+    struct store_filter *filters;
+    struct pair *pairs;
+    uint64_t limit = 0;
+    size_t n = 0;
+    int ret = args_option_pairs(a, OPT_WHERE, &pairs, &n, r->err);
+
+    if (ret == 0)
+        ret = args_number(a, OPT_LIMIT, 1, LIMIT_MAX, &limit, r->err);
+    if (ret == 0 && more != NULL)
+        pairs[n++] = *more; /* there is a place to spare behind those given */
+    if (ret == 0)
+        ret = show_filters(&r->view, a->arena, kind, pairs, n, &filters, r->err);
+    if (ret == 0)
+        ret = show_list(&r->view, kind, filters, n, limit, r->err);
+    return ret;
+}
+
+static int show_ls(struct reading *r)
+{
+    const struct kind *kind;
+    int ret = kind_of_word(r->args->words[0], &kind, r->err);
+
+    return ret != 0 ? ret : list(r, kind, NULL);
+}
+
+int cmd_ls(const struct args *a, struct err *err)
+{
+    return run(a, show_ls, err);
+}
+
+static int show_users(struct reading *r)
+{
+    struct pair city = {"site", slice_str("431000")};
+
+    return list(r, catalogue_kind_named("user_account"), &city);
+}
+
+int cmd_user_list(const struct args *a, struct err *err)
+{
+    return run(a, show_users, err);
+}
+
+static int resolve(struct reading *r, struct row **ret)
+{
+    return store_resolve(r->store, r->args->arena, NULL, slice_str(r->args->words[0]), ret,
+                         r->err);
+}
+
+static int show_one(struct reading *r)
+{
+    struct row *row;
+    int ret = resolve(r, &row);
+
+    return ret != 0 ? ret : show_record(&r->view, row, r->err);
+}
+
+int cmd_show(const struct args *a, struct err *err)
+{
+    return run(a, show_one, err);
+}
+
+static int show_history(struct reading *r)
+{
+    const char *word = args_text(r->args, OPT_STREAM);
+    struct row *row;
+    uint32_t stream;
+    int ret;
+
+    if (word == NULL) {
+        ret = resolve(r, &row);
+        return ret != 0 ? ret : show_log(&r->view, row, r->err);
+    }
+    ret = stream_of_word(word, &stream, r->err);
+    return ret != 0 ? ret
+                    : show_stream(&r->view, stream, args_has(r->args, OPT_RAW), r->err);
+}
+
+int cmd_log(const struct args *a, struct err *err)
+{
+    bool stream = args_text(a, OPT_STREAM) != NULL;
+
+    if (stream == (a->n_words == 1))
+        return err_set(err, E_USAGE, "请写一条记录的编号，或者用 --stream 指明一个流");
+    if (!stream && args_has(a, OPT_RAW))
+        return err_set(err, E_USAGE, "--raw 要和 --stream 一起用");
+    return run(a, show_history, err);
+}
