@@ -137,6 +137,20 @@ static int write_entry(struct task *t, const struct slice *bytes, const struct s
 
 /* ---- checks ---- */
 
+/* The record of another site that a card in `shared` stands for: whoever reads the card may name it. */
+static bool has_card(struct judge *j, const struct kind *target, const struct id *id)
+{
+    for (unsigned i = 0; i < catalogue_n_kinds; i++) {
+        const struct kind *card = catalogue_kinds[i];
+
+        if (card->stream == STREAM_RULE_SHARED && card->published_from != NULL &&
+            strcmp(card->published_from, target->name) == 0 &&
+            j->facts->exists(j->facts->ctx, card, id))
+            return true;
+    }
+    return false;
+}
+
 static int check_reference(struct task *t, const struct field *f, const struct value *v)
 {
     struct judge *j = t->j;
@@ -154,7 +168,7 @@ static int check_reference(struct task *t, const struct field *f, const struct v
         ret = rows_get(j, target, &id, &row);
         if (ret != 0)
             return ret;
-        if (row == NULL)
+        if (row == NULL && !has_card(j, target, &id))
             return judge_refuse(j, E_PARENT, "“%s”所指的%s不存在", f->label, target->label);
     }
     return 0;
