@@ -171,26 +171,35 @@ static const struct kind *accounts(void)
     return catalogue_kind_named("user_account");
 }
 
-/* The login, its name unless one is given, and what else is written. */
+static bool has_pair(const struct pair *pairs, size_t n, const char *code, const char *label)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (is_word(pairs[i].name, code, label))
+            return true;
+    }
+    return false;
+}
+
+/* The login, what is written as pairs or as --name and --role, and the login as a name without one. */
 static int account_fields(struct work *w, struct edit *e)
 {
     const struct args *a = w->args;
+    const char *name = args_text(a, OPT_NAME), *role = args_text(a, OPT_ROLE);
     struct pair *pairs, *all;
-    bool named = false;
     size_t n;
     int ret = args_word_pairs(a, 1, &pairs, &n, w->err);
 
     if (ret != 0)
         return ret;
-    all = arena_alloc(a->arena, (n + 2) * sizeof *all);
+    all = arena_alloc(a->arena, (n + 3) * sizeof *all);
     if (all == NULL)
         return err_set(w->err, E_NOMEM, NULL);
     memcpy(all, pairs, n * sizeof *all);
-    for (size_t i = 0; i < n; i++)
-        named = named || is_word(pairs[i].name, "name", "姓名");
+    if (role != NULL)
+        all[n++] = (struct pair){"role", slice_str(role)};
+    if (name != NULL || !has_pair(all, n, "name", "姓名"))
+        all[n++] = (struct pair){"name", slice_str(name != NULL ? name : a->words[0])};
     all[n++] = (struct pair){"login", slice_str(a->words[0])};
-    if (!named)
-        all[n++] = (struct pair){"name", slice_str(a->words[0])};
     return edit_pairs(e, &w->names, a->arena, accounts(), NULL, all, n, w->err);
 }
 

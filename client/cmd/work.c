@@ -12,6 +12,48 @@ msec_t work_now(void)
     return (msec_t)t.tv_sec * 1000 + (msec_t)t.tv_nsec / 1000000;
 }
 
+/* ---- own changes of one record ---- */
+
+struct pending_walk {
+    struct replica *r;
+    const struct id *record;
+    int (*each)(void *ctx, struct slice bytes, struct slice side);
+    void *ctx;
+    uint64_t last_n; /* of the batch */
+};
+
+static int on_pending(void *ctx, uint64_t n, struct slice bytes, struct slice side)
+{
+    struct pending_walk *p = ctx;
+    struct change c;
+    struct arena a;
+    int ret;
+
+    p->last_n = n;
+    arena_init(&a, 4u * ACT_MAX_BYTES);
+    ret = change_decode(&a, bytes, side, &c);
+    if (ret == 0 && id_eq(&c.record, p->record))
+        ret = p->each(p->ctx, bytes, side);
+    arena_release(&a);
+    return ret;
+}
+
+/* In batches, so that one never holds all of what waits. */
+static int pending_of(void *ctx, const struct id *record,
+                      int (*each)(void *each_ctx, struct slice bytes, struct slice side),
+                      void *each_ctx, struct err *err)
+{
+    struct pending_walk p = {.r = ctx, .record = record, .each = each, .ctx = each_ctx};
+    uint64_t from;
+    int ret;
+
+    do {
+        from = p.last_n + 1;
+        ret = replica_pending(p.r, from, ACT_MAX_CHANGES, ACT_MAX_BYTES, on_pending, &p, err);
+    } while (ret == 0 && p.last_n >= from);
+    return ret;
+}
+
 int work_open(struct work *w, const struct args *a, struct err *err)
 {
     char dir[HOME_PATH_MAX];
@@ -30,7 +72,9 @@ int work_open(struct work *w, const struct args *a, struct err *err)
     w->view = (struct view){.store = replica_store(w->home.replica),
                             .names = &w->names,
                             .out = a->out,
-                            .json = a->json};
+                            .json = a->json,
+                            .pending = pending_of,
+                            .pending_ctx = w->home.replica};
     return 0;
 }
 

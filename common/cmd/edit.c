@@ -42,7 +42,7 @@ int edit_put(struct edit *e, struct arena *a, const struct row *before, const st
 {
     static const struct value nothing;
     const struct value *old = before != NULL ? row_get(before, f->tag) : &nothing;
-    struct field_change *change;
+    struct field_change *change = NULL;
     int ret;
 
     if (value_eq(old, &v))

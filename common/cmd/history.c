@@ -180,6 +180,7 @@ static void json_kv_id(struct json *j, const char *key, const struct id *id)
     json_kv_str(j, key, text);
 }
 
+/* VERDICT is NULL for a change that has no place yet; then only E's bytes are known. */
 static int entry_json(struct history *h, const struct entry *e, const struct change *c,
                       const struct verdict *verdict)
 {
@@ -188,12 +189,16 @@ static int entry_json(struct history *h, const struct entry *e, const struct cha
     struct buf word;
     int ret;
 
-    cal_format_datetime(e->received_at, at);
+    cal_format_datetime(verdict != NULL ? e->received_at : c->made_at, at);
     hex_encode(e->hash, HASH_SIZE, hash);
     buf_init(&word, ENTRY_MAX);
     buf_str(&h->b, h->j.first[h->j.depth] ? "\n" : "");
     json_object(&h->j);
-    json_kv_uint(&h->j, "seq", e->seq);
+    json_key(&h->j, "seq");
+    if (verdict != NULL)
+        json_uint(&h->j, e->seq);
+    else
+        json_null(&h->j);
     json_kv_str(&h->j, "at", at);
     json_kv_id(&h->j, "replica", &c->replica);
     json_kv_uint(&h->j, "n", c->n);
@@ -209,8 +214,11 @@ static int entry_json(struct history *h, const struct entry *e, const struct cha
     json_key(&h->j, "fields");
     json_fields(&h->j, kind, c);
     json_key(&h->j, "verdict");
-    json_verdict(&h->j, kind, verdict);
-    json_kv_str(&h->j, "hash", hash);
+    if (verdict != NULL)
+        json_verdict(&h->j, kind, verdict);
+    else
+        json_null(&h->j);
+    json_kv_str(&h->j, "hash", verdict != NULL ? hash : NULL);
     json_object_end(&h->j);
     buf_release(&word);
     return ret;
@@ -249,8 +257,12 @@ static int entry_lines(struct history *h, const struct entry *e, const struct ch
     char at[CAL_DATETIME_SIZE];
     int ret;
 
-    cal_format_datetime(e->received_at, at);
-    buf_printf(&h->b, "%6llu  %.10s %.8s  ", (unsigned long long)e->seq, at, at + 11);
+    cal_format_datetime(verdict != NULL ? e->received_at : c->made_at, at);
+    if (verdict != NULL)
+        buf_printf(&h->b, "%6llu", (unsigned long long)e->seq);
+    else
+        buf_str(&h->b, "待上传");
+    buf_printf(&h->b, "  %.10s %.8s  ", at, at + 11);
     ret = put_user(h->v, &h->b, &c->actor, h->err);
     buf_str(&h->b, "  ");
     put_action(&h->b, kind, c);
@@ -261,7 +273,8 @@ static int entry_lines(struct history *h, const struct entry *e, const struct ch
     }
     buf_u8(&h->b, '\n');
     for (size_t i = 0; ret == 0 && i < c->n_fields; i++)
-        ret = field_line(h, kind, &c->fields[i], verdict_withholds(verdict, c->fields[i].tag));
+        ret = field_line(h, kind, &c->fields[i],
+                         verdict != NULL && verdict_withholds(verdict, c->fields[i].tag));
     return ret;
 }
 
@@ -343,6 +356,21 @@ static int on_entry(void *ctx, const struct entry *e)
     return ret != 0 ? ret : write_out(h);
 }
 
+static int on_pending(void *ctx, struct slice bytes, struct slice side)
+{
+    struct history *h = ctx;
+    struct entry e = {.bytes = bytes, .side = side};
+    struct change c;
+    int ret;
+
+    arena_clear(&h->a);
+    ret = change_decode(&h->a, bytes, side, &c);
+    if (ret != 0)
+        return err_set(h->err, E_CORRUPT, "一项待上传的更改读不懂");
+    ret = h->v->json ? entry_json(h, &e, &c, NULL) : entry_lines(h, &e, &c, NULL);
+    return ret != 0 ? ret : write_out(h);
+}
+
 static void history_init(struct history *h, const struct view *v, struct err *err)
 {
     memset(h, 0, sizeof *h);
@@ -370,9 +398,13 @@ static int history_end(struct history *h, int ret)
 int show_log(const struct view *v, const struct row *row, struct err *err)
 {
     struct history h;
+    int ret;
 
     history_init(&h, v, err);
-    return history_end(&h, store_record_log(v->store, row->stream, &row->id, on_entry, &h, err));
+    ret = store_record_log(v->store, row->stream, &row->id, on_entry, &h, err);
+    if (ret == 0 && row->pending && v->pending != NULL)
+        ret = v->pending(v->pending_ctx, &row->id, on_pending, &h, err);
+    return history_end(&h, ret);
 }
 
 int show_stream(const struct view *v, uint32_t stream, bool raw, struct err *err)

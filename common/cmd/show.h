@@ -12,6 +12,12 @@ struct view {
     struct names *names;
     FILE *out;
     bool json;
+    /* The changes of RECORD that have no place in a stream yet, oldest first: EACH with bytes and side.
+     * NULL where there are none (the city). */
+    int (*pending)(void *ctx, const struct id *record,
+                   int (*each)(void *each_ctx, struct slice bytes, struct slice side),
+                   void *each_ctx, struct err *err);
+    void *pending_ctx;
 };
 
 /* One value: masked where its field is, labels of codes, names of records. ROW gives a rid its kind;
@@ -34,7 +40,7 @@ int show_list(const struct view *v, const struct kind *kind, const struct store_
 /* `show`: one object, or lines "label: value" of what is filled. */
 int show_record(const struct view *v, const struct row *row, struct err *err);
 
-/* `log`: what happened to a record, oldest first. */
+/* `log`: what happened to a record, oldest first; changes without a place come last, with seq null. */
 int show_log(const struct view *v, const struct row *row, struct err *err);
 
 /* `log --stream`: every entry of a stream; RAW gives its bytes in hex. */

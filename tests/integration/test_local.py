@@ -113,6 +113,10 @@ def test_add_set_do_show(studio, tmp_path):
     assert studio.run("set", record[:30], "title=路灯坏了", "--quiet").stdout.strip() == record
     assert studio.json("show", record)["fields"]["title"] == "路灯坏了"
     studio.run("do", "核实", serial)
+    log = studio.json("log", serial)
+    assert [(e["seq"], e["action"], e["user"]) for e in log] == [
+        (None, "新建", "clerk"), (None, "修改", "clerk"), (None, "核实", "clerk")]
+    assert log[1]["fields"] == {"title": "路灯坏了"} and log[1]["verdict"] is None
     assert studio.json("show", serial)["state"] == "verifying"
     assert studio.run("do", "closed", serial, expect=1).stderr.startswith("ZT-STATE ")
     assert studio.json("ls", "opinion", "--where", "state=verifying", "--where",
@@ -125,7 +129,7 @@ def test_add_set_do_show(studio, tmp_path):
 
 
 def test_several_accounts_need_as(studio):
-    studio.run("user", "add", "wang", "name=王芳", "role=县级经办员")
+    studio.run("user", "add", "wang", "name=王芳", "--role", "县级经办员")
     assert [u["fields"]["login"] for u in studio.json("user", "list")] == ["clerk", "wang"]
     done = studio.run("add", "member", "name=赵六", *MEMBER, expect=2)
     assert "clerk" in done.stderr and "wang" in done.stderr
