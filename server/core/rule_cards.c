@@ -59,8 +59,8 @@ static int member_card_of(struct judge *j, const struct row *member, struct row 
         bool same = true;
 
         for (size_t f = 0; same && member_fields[f] != NULL; f++)
-            same = value_eq(row_named(rows[i], member_fields[f]),
-                            row_named(member, member_fields[f]));
+            same =
+                value_eq(row_named(rows[i], member_fields[f]), row_named(member, member_fields[f]));
         if (same)
             *ret = rows[i];
     }
@@ -71,8 +71,8 @@ static bool member_shown(const struct row *member)
 {
     const struct value *level = row_named(member, "level");
 
-    return !row_voided(member) && (value_set_has(level, slice_str("city")) ||
-                                   value_set_has(level, slice_str("province")));
+    return !row_voided(member) &&
+           (value_set_has(level, slice_str("city")) || value_set_has(level, slice_str("province")));
 }
 
 static int show_member(const struct deed *d)

@@ -114,9 +114,10 @@ static int tell_supervision(const struct deed *d, const char *text, struct value
 
 int supervision_added(const struct deed *d)
 {
-    return tell_supervision(
-        d, judge_text(d->j, "已就“{title}”督办承办单位（%s）。", label(d->row, "kind")),
-        *row_named(d->row, "due_on"));
+    return tell_supervision(d,
+                            judge_text(d->j, "已就“{title}”督办承办单位（%s）。",
+                                       label(d->row, "kind")),
+                            *row_named(d->row, "due_on"));
 }
 
 int supervision_edited(const struct deed *d)

@@ -40,8 +40,7 @@ int proposal_filed(const struct deed *d)
 
     if (ret != 0)
         return ret;
-    struct with with[] = {
-        {"case_no", number}, {"session_no", value_int(session)}, {.name = NULL}};
+    struct with with[] = {{"case_no", number}, {"session_no", value_int(session)}, {.name = NULL}};
 
     return judge_set(d->j, d->row, with);
 }
@@ -63,7 +62,9 @@ int proposal_unmerged(const struct deed *d)
 int proposal_converted(const struct deed *d)
 {
     static const struct step step = {
-        .node = "转社情民意", .by = BY_PROPOSAL, .clock = CLOCK_CASE,
+        .node = "转社情民意",
+        .by = BY_PROPOSAL,
+        .clock = CLOCK_CASE,
         .text = "经提案者同意，“{title}”转为社情民意信息，由市政协办公室分类处理。",
         .next = "办公室初审"};
     struct row *submission, *info;

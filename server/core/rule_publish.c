@@ -195,14 +195,13 @@ static int write_card(struct judge *j, const struct attached *to, const struct r
 static const struct {
     const char *from, *to;
 } followings[] = {
-    {"routed_proposal", "in_process"}, {"routed_proposal", "answered"},
-    {"routed_proposal", "returned"},   {"routed_proposal", "withdrawn"},
-    {"routed_proposal", "routed_office"},
-    {"routed_office", "in_process"},   {"routed_office", "answered"},
-    {"routed_office", "withdrawn"},    {"in_process", "answered"},
-    {"in_process", "withdrawn"},       {"in_process", "routed_proposal"},
-    {"answered", "in_process"},        {"returned", "routed_proposal"},
-    {"returned", "withdrawn"},
+    {"routed_proposal", "in_process"},    {"routed_proposal", "answered"},
+    {"routed_proposal", "returned"},      {"routed_proposal", "withdrawn"},
+    {"routed_proposal", "routed_office"}, {"routed_office", "in_process"},
+    {"routed_office", "answered"},        {"routed_office", "withdrawn"},
+    {"in_process", "answered"},           {"in_process", "withdrawn"},
+    {"in_process", "routed_proposal"},    {"answered", "in_process"},
+    {"returned", "routed_proposal"},      {"returned", "withdrawn"},
 };
 
 static bool may_follow(const struct row *submission, const char *to)
@@ -302,14 +301,10 @@ static int copy_attachment(struct judge *j, const struct id *id, const struct ro
     if (status != 0 || file == NULL || row_voided(file))
         return status;
     struct with with[] = {
-        {"target_kind", value_str("answer")},
-        {"target_id", value_id(&answer->id)},
-        {"file_name", *row_named(file, "file_name")},
-        {"mime", *row_named(file, "mime")},
-        {"size", *row_named(file, "size")},
-        {"hash", *row_named(file, "hash")},
-        {"caption", *row_named(file, "caption")},
-        {.name = NULL},
+        {"target_kind", value_str("answer")},         {"target_id", value_id(&answer->id)},
+        {"file_name", *row_named(file, "file_name")}, {"mime", *row_named(file, "mime")},
+        {"size", *row_named(file, "size")},           {"hash", *row_named(file, "hash")},
+        {"caption", *row_named(file, "caption")},     {.name = NULL},
     };
 
     return judge_create(j, "attachment", answer->stream, NULL, with, ret);
@@ -347,13 +342,13 @@ static int answered_already(struct judge *j, const struct row *submission, int64
     struct value self = value_id(&submission->id);
     struct row **rows;
     size_t n = 0;
-    int status = lookup_find(judge_lookup(j), judge_arena(j), "answer", "submission_id", &self,
-                             &rows, &n);
+    int status =
+        lookup_find(judge_lookup(j), judge_arena(j), "answer", "submission_id", &self, &rows, &n);
 
     *ret = false;
     for (size_t i = 0; status == 0 && i < n; i++)
-        *ret = *ret || (row_int(rows[i], "round") == round &&
-                        slice_eq(row_text(rows[i], "unit"), unit));
+        *ret = *ret ||
+               (row_int(rows[i], "round") == round && slice_eq(row_text(rows[i], "unit"), unit));
     return status;
 }
 
@@ -362,8 +357,8 @@ static int write_answer(struct judge *j, const struct row *submission, const str
 {
     struct row *answer;
     bool there;
-    int ret = answered_already(j, submission, row_int(task, "round"), row_text(unit, "name"),
-                               &there);
+    int ret =
+        answered_already(j, submission, row_int(task, "round"), row_text(unit, "name"), &there);
 
     if (ret != 0 || there)
         return ret;
@@ -391,8 +386,7 @@ static int passed_reply(struct judge *j, const struct row *task, struct row **re
     struct value self = value_id(&task->id);
     struct row **rows;
     size_t n = 0;
-    int status =
-        lookup_find(judge_lookup(j), judge_arena(j), "reply", "task_id", &self, &rows, &n);
+    int status = lookup_find(judge_lookup(j), judge_arena(j), "reply", "task_id", &self, &rows, &n);
 
     *ret = NULL;
     for (size_t i = 0; status == 0 && i < n; i++) {

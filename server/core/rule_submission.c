@@ -45,12 +45,17 @@ static struct value submit_time(const struct deed *d)
 
 int submission_arrived(const struct deed *d)
 {
-    static const struct step first = {
-        .node = "收文", .by = BY_LIAISON, .clock = CLOCK_RECEIVE,
-        .text = "“{title}”已送达市政协，收文号{receipt}。", .next = "学联委签收"};
-    static const struct step again = {
-        .node = "补正收文", .by = BY_LIAISON, .clock = CLOCK_RECEIVE,
-        .text = "“{title}”的补正件已送达市政协，仍用收文号{receipt}。", .next = "学联委签收"};
+    static const struct step first = {.node = "收文",
+                                      .by = BY_LIAISON,
+                                      .clock = CLOCK_RECEIVE,
+                                      .text = "“{title}”已送达市政协，收文号{receipt}。",
+                                      .next = "学联委签收"};
+    static const struct step again = {.node = "补正收文",
+                                      .by = BY_LIAISON,
+                                      .clock = CLOCK_RECEIVE,
+                                      .text =
+                                          "“{title}”的补正件已送达市政协，仍用收文号{receipt}。",
+                                      .next = "学联委签收"};
     bool corrected = row_in_state(d->before, "returned");
     struct value receipt;
     int ret = receipt_number(d->j, d->row, &receipt);
@@ -72,7 +77,9 @@ int submission_arrived(const struct deed *d)
 
 int submission_received(const struct deed *d)
 {
-    static const struct step step = {.node = "签收", .by = BY_LIAISON, .clock = CLOCK_ROUTE,
+    static const struct step step = {.node = "签收",
+                                     .by = BY_LIAISON,
+                                     .clock = CLOCK_ROUTE,
                                      .text = "“{title}”已由市政协委员学习联络委签收。",
                                      .next = "按转送形式转送"};
     struct with with[] = {{"received_at", clock_now(d->j)}, {.name = NULL}};
@@ -122,7 +129,8 @@ static int find_surviving(struct judge *j, const struct row *row, struct row **r
 int submission_duplicate(const struct deed *d)
 {
     static const struct step step = {
-        .node = "判重", .by = BY_LIAISON,
+        .node = "判重",
+        .by = BY_LIAISON,
         .text = "“{title}”与已有转送件重复，并入该件一并办理，后续进展同样反馈。",
         .next = "随已有转送件办理"};
     struct row *surviving, *of = NULL;
@@ -204,8 +212,7 @@ int info_case_create(struct judge *j, const struct row *submission,
 {
     struct value form = info_form(submission), due;
     bool micro = slice_eq(form.s, slice_str("micro_suggestion"));
-    int status =
-        clock_workdays(j, judge_facts(j)->today, micro ? "micro_days" : "info_days", &due);
+    int status = clock_workdays(j, judge_facts(j)->today, micro ? "micro_days" : "info_days", &due);
 
     if (status != 0)
         return status;
@@ -215,8 +222,7 @@ int info_case_create(struct judge *j, const struct row *submission,
         {"title", *row_named(submission, "title")},
         {"category", *row_named(submission, "category")},
         {"due_on", due},
-        {"converted_from",
-         converted_from == NULL ? value_null() : value_id(&converted_from->id)},
+        {"converted_from", converted_from == NULL ? value_null() : value_id(&converted_from->id)},
         {.name = NULL},
     };
 
@@ -225,17 +231,21 @@ int info_case_create(struct judge *j, const struct row *submission,
 
 int submission_routed(const struct deed *d)
 {
-    static const struct step to_committee = {
-        .node = "转送", .by = BY_LIAISON, .clock = CLOCK_REVIEW,
-        .text = "“{title}”已转送市政协提案委审查立案。", .next = "提案委审查"};
-    static const struct step to_office = {
-        .node = "转送", .by = BY_LIAISON, .clock = CLOCK_CASE,
-        .text = "“{title}”已转送市政协办公室分类处理。", .next = "办公室初审"};
+    static const struct step to_committee = {.node = "转送",
+                                             .by = BY_LIAISON,
+                                             .clock = CLOCK_REVIEW,
+                                             .text = "“{title}”已转送市政协提案委审查立案。",
+                                             .next = "提案委审查"};
+    static const struct step to_office = {.node = "转送",
+                                          .by = BY_LIAISON,
+                                          .clock = CLOCK_CASE,
+                                          .text = "“{title}”已转送市政协办公室分类处理。",
+                                          .next = "办公室初审"};
     bool proposal = row_in_state(d->row, "routed_proposal");
     struct value review = value_null();
     struct row *of;
-    int ret = proposal ? proposal_create(d->j, d->row, &of)
-                       : info_case_create(d->j, d->row, NULL, &of);
+    int ret =
+        proposal ? proposal_create(d->j, d->row, &of) : info_case_create(d->j, d->row, NULL, &of);
 
     if (ret == 0 && proposal)
         ret = clock_due(d->j, CLOCK_REVIEW, NULL, &review);
@@ -275,7 +285,9 @@ static int resume_clock(const struct deed *d, struct row *of)
 
 int submission_resubmitted(const struct deed *d)
 {
-    static const struct step step = {.node = "补正续办", .by = BY_OFFICE, .clock = CLOCK_CASE,
+    static const struct step step = {.node = "补正续办",
+                                     .by = BY_OFFICE,
+                                     .clock = CLOCK_CASE,
                                      .text = "“{title}”的补正件已收到，继续处理。",
                                      .next = "办公室处理"};
     struct row *of;
@@ -307,8 +319,9 @@ int submission_abandoned(const struct deed *d)
 
 int submission_closed(const struct deed *d)
 {
-    static const struct step step = {
-        .node = "办结归档", .by = BY_LIAISON, .text = "“{title}”已办结归档。"};
+    static const struct step step = {.node = "办结归档",
+                                     .by = BY_LIAISON,
+                                     .text = "“{title}”已办结归档。"};
 
     return publish_tracking(d->j, d->row, NULL, &step);
 }

@@ -91,7 +91,8 @@ int reply_added(const struct deed *d)
 /* Tasks are made before the case is assigned; later ones replace or join a unit. */
 int task_created(const struct deed *d)
 {
-    static const struct step step = {.node = "交办", .clock = CLOCK_CASE,
+    static const struct step step = {.node = "交办",
+                                     .clock = CLOCK_CASE,
                                      .text = "“{title}”已交{unit}办理，办理期限{due}。",
                                      .next = "承办单位签收并办理"};
     struct row *of;
@@ -120,48 +121,56 @@ int task_edited(const struct deed *d)
 
 static const struct task_step {
     const char *from, *to;
-    struct step step;
+    const char *node;
+    enum clock clock;
+    const char *text, *next;
 } task_steps[] = {
-    {"decline_requested", "signed", {.node = "退办未准", .clock = CLOCK_CASE,
-     .text = "{unit}对“{title}”的退办申请未获同意，继续办理，办理期限{due}。",
-     .next = "承办单位答复"}},
-    {NULL, "signed", {.node = "签收", .clock = CLOCK_CASE,
-     .text = "{unit}已签收“{title}”。", .next = "承办单位答复"}},
-    {NULL, "decline_requested", {.node = "申请退办",
-     .text = "{unit}对“{title}”申请退办，正在研究，办理时限暂停计算。", .next = "决定是否改派"}},
-    {NULL, "reassigned", {.node = "同意改派",
-     .text = "{unit}对“{title}”的退办申请已同意，将改派其他单位办理。", .next = "改派承办单位"}},
-    {"signed", "handling", {.node = "办理", .clock = CLOCK_CASE,
-     .text = "{unit}已开始办理“{title}”。", .next = "承办单位答复"}},
-    {NULL, "extension_requested", {.node = "申请延期", .clock = CLOCK_CASE,
-     .text = "{unit}对“{title}”申请延期办理。", .next = "延期审批"}},
-    {NULL, "co_opined", {.node = "会办意见", .clock = CLOCK_CASE,
-     .text = "{unit}已就“{title}”提出会办意见。", .next = "主办单位答复"}},
-    {"reply_rejected", "reply_drafted", {.node = "重报答复",
-     .text = "{unit}对“{title}”的答复已重新报送审查。", .next = "答复审查"}},
-    {NULL, "reply_drafted", {.node = "答复送审",
-     .text = "{unit}对“{title}”的答复已报送审查。", .next = "答复审查"}},
-    {NULL, "reply_rejected", {.node = "答复退回", .clock = CLOCK_CASE,
-     .text = "{unit}对“{title}”的答复未通过审查，已退回重办。", .next = "承办单位重新答复"}},
-    {NULL, "replied", {.node = "答复", .clock = CLOCK_CASE,
-     .text = "{unit}对“{title}”的答复已审查通过，全文见答复件。", .next = "其他承办单位答复"}},
+    {"decline_requested", "signed", "退办未准", CLOCK_CASE,
+     "{unit}对“{title}”的退办申请未获同意，继续办理，办理期限{due}。", "承办单位答复"},
+    {NULL, "signed", "签收", CLOCK_CASE, "{unit}已签收“{title}”。", "承办单位答复"},
+    {NULL, "decline_requested", "申请退办", CLOCK_NONE,
+     "{unit}对“{title}”申请退办，正在研究，办理时限暂停计算。", "决定是否改派"},
+    {NULL, "reassigned", "同意改派", CLOCK_NONE,
+     "{unit}对“{title}”的退办申请已同意，将改派其他单位办理。", "改派承办单位"},
+    {"signed", "handling", "办理", CLOCK_CASE, "{unit}已开始办理“{title}”。", "承办单位答复"},
+    {NULL, "extension_requested", "申请延期", CLOCK_CASE, "{unit}对“{title}”申请延期办理。",
+     "延期审批"},
+    {NULL, "co_opined", "会办意见", CLOCK_CASE, "{unit}已就“{title}”提出会办意见。",
+     "主办单位答复"},
+    {"reply_rejected", "reply_drafted", "重报答复", CLOCK_NONE,
+     "{unit}对“{title}”的答复已重新报送审查。", "答复审查"},
+    {NULL, "reply_drafted", "答复送审", CLOCK_NONE, "{unit}对“{title}”的答复已报送审查。",
+     "答复审查"},
+    {NULL, "reply_rejected", "答复退回", CLOCK_CASE,
+     "{unit}对“{title}”的答复未通过审查，已退回重办。", "承办单位重新答复"},
+    {NULL, "replied", "答复", CLOCK_CASE, "{unit}对“{title}”的答复已审查通过，全文见答复件。",
+     "其他承办单位答复"},
 };
 
-static const struct step extended_step = {
-    .node = "延期", .clock = CLOCK_CASE, .text = "{unit}对“{title}”的延期申请已批准，办理期限{due}。",
-    .next = "承办单位答复"};
+static const struct step extended_step = {.node = "延期",
+                                          .clock = CLOCK_CASE,
+                                          .text =
+                                              "{unit}对“{title}”的延期申请已批准，办理期限{due}。",
+                                          .next = "承办单位答复"};
 static const struct step not_extended_step = {
-    .node = "延期未准", .clock = CLOCK_CASE,
-    .text = "{unit}对“{title}”的延期申请未获批准，办理期限仍为{due}。", .next = "承办单位答复"};
+    .node = "延期未准",
+    .clock = CLOCK_CASE,
+    .text = "{unit}对“{title}”的延期申请未获批准，办理期限仍为{due}。",
+    .next = "承办单位答复"};
 
 static int tell_step(const struct deed *d, struct row *of)
 {
     for (size_t i = 0; i < sizeof task_steps / sizeof *task_steps; i++) {
         const struct task_step *s = &task_steps[i];
 
-        if (row_in_state(d->row, s->to) &&
-            (s->from == NULL || row_in_state(d->before, s->from)))
-            return tell(d, of, &s->step);
+        if (row_in_state(d->row, s->to) && (s->from == NULL || row_in_state(d->before, s->from))) {
+            const struct step step = {.node = s->node,
+                                      .text = s->text,
+                                      .next = s->next,
+                                      .clock = s->clock};
+
+            return tell(d, of, &step);
+        }
     }
     return 0;
 }

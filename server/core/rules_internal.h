@@ -103,7 +103,8 @@ int case_units(struct judge *j, const struct row *of, bool answering, size_t max
 
 int case_close_tasks(struct judge *j, const struct row *of);
 
-/* Rules. */
+/* ---- rule_steps.c ---- */
+
 int case_by_hand(const struct deed *d);
 int case_moved(const struct deed *d);
 int case_edited(const struct deed *d);

@@ -13,10 +13,10 @@
 #include "common/crypto/hash.h"
 #include "server/store/city.h"
 
-#define GY      431021u
-#define ZX      431081u
-#define START   1772690400000ull /* 2026-03-05 14:00 in Chenzhou, a Thursday */
-#define DAY_MS  86400000ull
+#define GY     431021u
+#define ZX     431081u
+#define START  1772690400000ull /* 2026-03-05 14:00 in Chenzhou, a Thursday */
+#define DAY_MS 86400000ull
 
 /* ---- fixture ---- */
 
@@ -128,8 +128,9 @@ static struct row *get(struct world *w, const char *kind, const struct id *id)
 {
     struct row *row;
 
-    assert_int_equal(
-        store_row_get(city_store(w->c), &w->a, catalogue_kind_named(kind), id, &row, NULL), 0);
+    assert_int_equal(store_row_get(city_store(w->c), &w->a, catalogue_kind_named(kind), id, &row,
+                                   NULL),
+                     0);
     assert_non_null(row);
     return row;
 }
@@ -198,8 +199,8 @@ static void assert_text(const struct row *row, const char *field, const char *te
     struct slice s = row_text(row, field);
 
     if (!slice_eq(s, slice_str(text)))
-        fail_msg("%s.%s is “%.*s”, not “%s”", row->kind->name, field, (int)s.len,
-                 (const char *)s.p, text);
+        fail_msg("%s.%s is “%.*s”, not “%s”", row->kind->name, field, (int)s.len, (const char *)s.p,
+                 text);
 }
 
 static size_t trackings(struct world *w, const struct id *submission)
@@ -291,8 +292,9 @@ static struct id by_system(struct world *w, const char *kind, uint32_t site, con
     if (state != NULL)
         c.to = slice_str(state);
     c.fields = arena_zalloc(&w->a, sizeof *c.fields);
-    c.fields[0] = (struct field_change){
-        .tag = kind_field_named(k, field)->tag, .form = FORM_SET, .v = value_str(text)};
+    c.fields[0] = (struct field_change){.tag = kind_field_named(k, field)->tag,
+                                        .form = FORM_SET,
+                                        .v = value_str(text)};
     c.n_fields = 1;
     MUST(w, run(w, &system, &c));
     return c.record;
@@ -372,15 +374,15 @@ static struct id submit_by(struct world *w, const struct actor *who, const struc
                     proposal ? "proposer_type" : NULL, "individual", "allow_public", "1",
                     (char *)NULL));
     MUST(w, try_do(w, who, "submission", &id, "county_review", (char *)NULL));
-    MUST(w, try_do(w, who, "submission", &id, "submitted", "county_reviewer",
-                   ref(w, &who->account), (char *)NULL));
+    MUST(w, try_do(w, who, "submission", &id, "submitted", "county_reviewer", ref(w, &who->account),
+                   (char *)NULL));
     return id;
 }
 
 static struct id route(struct world *w, const struct id *submission)
 {
-    bool proposal = slice_eq(row_text(get(w, "submission", submission), "form"),
-                             slice_str("proposal"));
+    bool proposal =
+        slice_eq(row_text(get(w, "submission", submission), "form"), slice_str("proposal"));
 
     DO(w, liaison, "submission", submission, "received", "received_by", "王芳");
     DO(w, liaison, "submission", submission, proposal ? "routed_proposal" : "routed_office",
@@ -401,16 +403,16 @@ static struct id task(struct world *w, const char *kind, const struct id *of, in
     struct id id;
 
     MUST(w, try_add(w, kind[0] == 'i' ? &w->office : &w->committee, "handling_task", "assigned",
-                    &id, "case_kind", kind, "case_id", ref(w, of), "unit_id",
-                    ref(w, &w->gov[unit]), "unit_role", role, "round", round, "due_on", due,
-                    "assigned_on", date(w, 0), (char *)NULL));
+                    &id, "case_kind", kind, "case_id", ref(w, of), "unit_id", ref(w, &w->gov[unit]),
+                    "unit_role", role, "round", round, "due_on", due, "assigned_on", date(w, 0),
+                    (char *)NULL));
     return id;
 }
 
 static void assign(struct world *w, const struct id *of, const char *how, const char *due)
 {
-    DO(w, committee, "proposal_case", of, "assigned", "handle_kind", how, "assigned_on",
-       date(w, 0), "due_on", due);
+    DO(w, committee, "proposal_case", of, "assigned", "handle_kind", how, "assigned_on", date(w, 0),
+       "due_on", due);
 }
 
 static void take_up(struct world *w, const struct id *id)
@@ -447,10 +449,10 @@ static void feed_back(struct world *w, const struct actor *who, const struct id 
     size_t n = find(w, "answer", "submission_id", value_id(submission), &answers);
 
     assert_true(n > 0);
-    MUST(w, try_add(w, who, "feedback", NULL, NULL, "case_id",
-                    ref(w, &card_of(w, submission)->id), "answer_id", ref(w, &answers[n - 1]->id),
-                    "member_id", ref(w, &w->card), "contacted", "1", "attitude", "satisfied",
-                    "result", result, "reason", "说明", "feedback_on", date(w, 0), (char *)NULL));
+    MUST(w, try_add(w, who, "feedback", NULL, NULL, "case_id", ref(w, &card_of(w, submission)->id),
+                    "answer_id", ref(w, &answers[n - 1]->id), "member_id", ref(w, &w->card),
+                    "contacted", "1", "attitude", "satisfied", "result", result, "reason", "说明",
+                    "feedback_on", date(w, 0), (char *)NULL));
 }
 
 static void acknowledge(struct world *w, const struct actor *who, const struct id *submission)
@@ -820,7 +822,8 @@ static void test_rules__unmerged_case_stands_alone(void **state)
     (void)task(w, "proposal_case", &ca, 1, "single", "1", months(w, 3));
     assign(w, &ca, "single", months(w, 3));
     assert_int_equal(trackings(w, &b), told);
-    DO(w, committee, "proposal_case", &cb, "filed", "review_on", date(w, 0), "filed_on", date(w, 0));
+    DO(w, committee, "proposal_case", &cb, "filed", "review_on", date(w, 0), "filed_on",
+       date(w, 0));
     assert_text(card_of(w, &b), "case_no", "5-1-0002"); /* its number of before */
 }
 
@@ -1006,9 +1009,12 @@ static void test_rules__working_days_know_holidays(void **state)
     struct world *w = *state;
     struct id s;
 
-    ADD(w, liaison, "holiday", NULL, NULL, "on_date", "2026-03-06", "is_workday", "0", "name", "假");
-    ADD(w, liaison, "holiday", NULL, NULL, "on_date", "2026-03-07", "is_workday", "1", "name", "班");
-    ADD(w, liaison, "holiday", NULL, NULL, "on_date", "2026-03-09", "is_workday", "0", "name", "假");
+    ADD(w, liaison, "holiday", NULL, NULL, "on_date", "2026-03-06", "is_workday", "0", "name",
+        "假");
+    ADD(w, liaison, "holiday", NULL, NULL, "on_date", "2026-03-07", "is_workday", "1", "name",
+        "班");
+    ADD(w, liaison, "holiday", NULL, NULL, "on_date", "2026-03-09", "is_workday", "0", "name",
+        "假");
     s = submit_by(w, &w->gy, &w->studio_gy, "proposal", "提案甲");
     assert_text(last_tracking(w, &s), "next_due", "2026-03-11"); /* 7, 10, 11 */
 }
