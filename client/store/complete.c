@@ -283,17 +283,23 @@ int draft_salt(struct work *k, struct err *err)
 
 /* ---- what the author saw ---- */
 
+/* A creation sets every field of its record, to nothing where it names none. */
+static bool sets(const struct change *c, uint32_t tag)
+{
+    return c->op == OP_CREATE || change_field(c, tag) != NULL;
+}
+
 /* The last own change that set TAG of the record: of this act, or pending. */
 static uint64_t shown_by(const struct work *k, uint32_t tag)
 {
     for (size_t i = k->w->n; i > 0; i--) {
         const struct change *c = &k->w->changes[i - 1];
 
-        if (id_eq(&c->record, &k->c->record) && change_field(c, tag) != NULL)
+        if (id_eq(&c->record, &k->c->record) && sets(c, tag))
             return c->n;
     }
     for (size_t i = k->n_pending; i > 0; i--) {
-        if (change_field(&k->pending[i - 1], tag) != NULL)
+        if (sets(&k->pending[i - 1], tag))
             return k->pending[i - 1].n;
     }
     return 0;
