@@ -289,6 +289,29 @@ static int parse_ref(struct names *n, struct arena *a, const struct kind *target
     return 0;
 }
 
+/* A record of any kind: its name alone would not say which. */
+static int parse_rid(struct names *n, struct arena *a, struct slice text, struct value *ret,
+                     struct err *err)
+{
+    struct id *copy = arena_alloc(a, sizeof *copy);
+    struct row *row;
+    int status;
+
+    if (copy == NULL)
+        return err_set(err, E_NOMEM, NULL);
+    if (id_parse((const char *)text.p, text.len, copy) != 0) {
+        arena_clear(&n->rows);
+        status = store_resolve(n->store, &n->rows, NULL, text, &row, err);
+        if (status != 0)
+            return status == E_NOTFOUND ? err_set(err, E_INVALID, "没有“%.*s”这条记录",
+                                                  (int)text.len, (const char *)text.p)
+                                        : status;
+        *copy = row->id;
+    }
+    *ret = value_id(copy);
+    return 0;
+}
+
 /* Add the record that one part of the text names. */
 static int add_ref(struct names *n, struct arena *a, const struct kind *target, struct slice part,
                    struct value *all, struct err *err)
@@ -355,6 +378,8 @@ int names_parse(struct names *n, struct arena *a, const struct kind *kind, const
         return parse_state(kind, trimmed, ret, err);
     if (f->type == FT_REF)
         status = parse_ref(n, a, f->target, trimmed, ret, err);
+    else if (f->type == FT_RID)
+        status = parse_rid(n, a, trimmed, ret, err);
     else if (f->type == FT_REFS || f->type == FT_FILES)
         status = parse_refs(n, a, names_target(f, NULL), trimmed, ret, err);
     else
