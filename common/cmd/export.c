@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define COLUMNS_MAX 256u
 #define TEXT_MAX    (8u << 20) /* all texts of a row */
@@ -251,6 +252,13 @@ static void tab_name(const char *label, char name[64])
     name[n] = '\0';
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+    size_t len = strlen(path), n = strlen(end);
+
+    return len > n && strcasecmp(path + len - n, end) == 0;
+}
+
 int export_write(const char *path, struct store *store, struct names *names,
                  const struct export_options *o, size_t *ret_n, struct err *err)
 {
@@ -260,6 +268,8 @@ int export_write(const char *path, struct store *store, struct names *names,
     char tab[64];
     int ret;
 
+    if (!ends_with(path, ".xlsx") && !ends_with(path, ".csv"))
+        return err_set(err, E_USAGE, "文件名应以 .xlsx 或 .csv 结尾：%s", path);
     tab_name(o->kind->label, tab);
     options.name = tab;
 

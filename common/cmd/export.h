@@ -21,7 +21,8 @@ struct export_options {
     msec_t now;         /* 导出时间 */
 };
 
-/* Write PATH, .csv by its name, .xlsx otherwise. *RET_N is the number of records. E_IO, E_FULL, E_TOOBIG. */
+/* Write PATH, .xlsx or .csv by its name. *RET_N is the number of records. E_USAGE (another name), E_IO,
+ * E_FULL, E_TOOBIG. */
 int export_write(const char *path, struct store *store, struct names *names,
                  const struct export_options *o, size_t *ret_n, struct err *err);
 
