@@ -62,6 +62,7 @@ int clock_due(struct judge *j, enum clock clock, const struct row *of, struct va
         if (of != NULL)
             *ret = *row_named(of, "due_on");
         return 0;
+    case CLOCK_GIVEN: /* by the step */
     case CLOCK_NONE:
         return 0;
     }

@@ -31,13 +31,20 @@ int judge_refuse(struct judge *j, int ret, const char *fmt, ...)
 
 const char *judge_text(struct judge *j, const char *fmt, ...)
 {
-    char text[4096];
     va_list ap;
+    char *text;
+    int len;
 
     va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, ap);
+    len = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
-    return arena_strndup(j->a, text, strlen(text));
+    text = len < 0 ? NULL : arena_alloc(j->a, (size_t)len + 1);
+    if (text == NULL)
+        return NULL;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, (size_t)len + 1, fmt, ap);
+    va_end(ap);
+    return text;
 }
 
 struct arena *judge_arena(struct judge *j)

@@ -99,7 +99,7 @@ int adoption_added(const struct deed *d)
 
 static int tell_supervision(const struct deed *d, const char *text, struct value due)
 {
-    struct step step = {.node = "督办", .text = text, .due = due};
+    struct step step = {.node = "督办", .text = text, .clock = CLOCK_GIVEN, .due = due};
     struct row *of;
     int ret = case_named(d->j, d->row, &of);
 

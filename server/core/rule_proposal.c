@@ -45,6 +45,22 @@ int proposal_filed(const struct deed *d)
     return judge_set(d->j, d->row, with);
 }
 
+/* Tasks are made ready before; their clocks start now. */
+int proposal_assigned(const struct deed *d)
+{
+    struct row **tasks;
+    day_t on = judge_facts(d->j)->today;
+    size_t n;
+    int ret = case_tasks(d->j, d->row, &tasks, &n);
+
+    (void)clock_day(d->row, "assigned_on", &on);
+    for (size_t i = 0; ret == 0 && i < n; i++) {
+        if (row_in_state(tasks[i], "assigned"))
+            ret = task_dates(d->j, tasks[i], on);
+    }
+    return ret;
+}
+
 /* What its main is handled by is what counts now. */
 int proposal_merged(const struct deed *d)
 {

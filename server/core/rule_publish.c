@@ -1,5 +1,6 @@
 /* What a case's step becomes for its submissions: card, mirrored state, tracking row, answers. All of it
  * lies in the submission's own stream and names no other county's people. */
+#include "common/base/text.h"
 #include "common/catalogue/mirror.h"
 #include "server/core/rules_internal.h"
 
@@ -8,6 +9,8 @@
 
 #define UNIT_MAX 60u  /* case_card.lead_unit */
 #define CO_MAX   200u /* case_card.co_units */
+#define TOLD_MAX                                                                                   \
+    15000u /* code points of a reason: tracking.content holds it and what is around it */
 
 /* ---- words ---- */
 
@@ -52,7 +55,9 @@ static int word(const struct words *w, const char *name, size_t len, struct slic
     else if (strncmp(name, "unit", len) == 0 && w->step->unit != NULL)
         *ret = slice_str(w->step->unit);
     else if (strncmp(name, "due", len) == 0 && w->leader != NULL) {
-        text = chinese_date(w->j, row_text(w->leader, "due_on"));
+        bool own = !value_is_null(&w->step->due);
+
+        text = chinese_date(w->j, own ? w->step->due.s : row_text(w->leader, "due_on"));
         *ret = slice_str(text == NULL ? "" : text);
     } else if (strncmp(name, "units", len) == 0 && w->leader != NULL) {
         status = case_units(w->j, w->leader, true, UNIT_MAX, &units);
@@ -88,6 +93,16 @@ static int expand(const struct words *w, const char *text, const char **ret)
 
 /* ---- tracking ---- */
 
+static const char *with_reason(struct judge *j, const char *content, struct slice reason)
+{
+    size_t at = 0, n = 0;
+
+    while (n < TOLD_MAX && text_next(reason, &at) != 0)
+        n++;
+    return judge_text(j, "%s说明：%.*s%s", content, (int)at, (const char *)reason.p,
+                      at < reason.len ? "……" : "");
+}
+
 static int write_tracking(const struct words *w, bool own)
 {
     const struct step *step = w->step;
@@ -95,12 +110,14 @@ static int write_tracking(const struct words *w, bool own)
     struct value due = step->due;
     int ret = expand(w, step->text, &content);
 
-    if (ret == 0 && step->clock != CLOCK_NONE)
+    if (ret == 0 && step->clock != CLOCK_GIVEN)
         ret = clock_due(w->j, step->clock, w->leader, &due);
     if (ret != 0)
         return ret;
     if (own && step->reason != NULL)
-        content = judge_text(w->j, "%s说明：%s", content, step->reason);
+        content = with_reason(w->j, content, slice_str(step->reason));
+    if (content == NULL)
+        return E_NOMEM;
     struct with with[] = {
         {"submission_id", value_id(&w->submission->id)},
         {"node", value_str(step->node)},

@@ -5,24 +5,21 @@
 
 /* ---- clocks of a task ---- */
 
-static int first_dates(const struct deed *d)
+int task_dates(struct judge *j, struct row *task, day_t assigned_on)
 {
-    day_t on = judge_facts(d->j)->today;
     struct value sign;
-    int ret;
+    int ret = clock_workdays(j, assigned_on, "sign_days", &sign);
 
-    (void)clock_day(d->row, "assigned_on", &on);
-    ret = clock_workdays(d->j, on, "sign_days", &sign);
     if (ret != 0)
         return ret;
     struct with with[] = {
-        {"assigned_on", clock_date(d->j, on)},
+        {"assigned_on", clock_date(j, assigned_on)},
         {"sign_due", sign},
-        {"decline_due", clock_date(d->j, on + clock_setting(d->j, "decline_days"))},
+        {"decline_due", clock_date(j, assigned_on + clock_setting(j, "decline_days"))},
         {.name = NULL},
     };
 
-    return judge_set(d->j, d->row, with);
+    return judge_set(j, task, with);
 }
 
 static bool answers(const struct row *task)
@@ -70,8 +67,8 @@ static int tell(const struct deed *d, struct row *of, const struct step *told)
 
         step.unit = judge_text(d->j, "%.*s", (int)name.len, (const char *)name.p);
     }
-    if (step.by == NULL)
-        step.by = case_organ(of);
+    step.by = case_organ(of);
+    step.due = *row_named(d->row, "due_on");
     return publish_case(d->j, of, &step);
 }
 
@@ -92,12 +89,15 @@ int reply_added(const struct deed *d)
 int task_created(const struct deed *d)
 {
     static const struct step step = {.node = "交办",
-                                     .clock = CLOCK_CASE,
+                                     .clock = CLOCK_GIVEN,
                                      .text = "“{title}”已交{unit}办理，办理期限{due}。",
                                      .next = "承办单位签收并办理"};
+    day_t on = judge_facts(d->j)->today;
     struct row *of;
-    int ret = first_dates(d);
+    int ret;
 
+    (void)clock_day(d->row, "assigned_on", &on);
+    ret = task_dates(d->j, d->row, on);
     if (ret == 0)
         ret = case_named(d->j, d->row, &of);
     if (ret != 0 || of == NULL || !under_way(of) || id_is_zero(&d->change->actor))
@@ -125,36 +125,36 @@ static const struct task_step {
     enum clock clock;
     const char *text, *next;
 } task_steps[] = {
-    {"decline_requested", "signed", "退办未准", CLOCK_CASE,
+    {"decline_requested", "signed", "退办未准", CLOCK_GIVEN,
      "{unit}对“{title}”的退办申请未获同意，继续办理，办理期限{due}。", "承办单位答复"},
-    {NULL, "signed", "签收", CLOCK_CASE, "{unit}已签收“{title}”。", "承办单位答复"},
+    {NULL, "signed", "签收", CLOCK_GIVEN, "{unit}已签收“{title}”。", "承办单位答复"},
     {NULL, "decline_requested", "申请退办", CLOCK_NONE,
      "{unit}对“{title}”申请退办，正在研究，办理时限暂停计算。", "决定是否改派"},
     {NULL, "reassigned", "同意改派", CLOCK_NONE,
      "{unit}对“{title}”的退办申请已同意，将改派其他单位办理。", "改派承办单位"},
-    {"signed", "handling", "办理", CLOCK_CASE, "{unit}已开始办理“{title}”。", "承办单位答复"},
-    {NULL, "extension_requested", "申请延期", CLOCK_CASE, "{unit}对“{title}”申请延期办理。",
+    {"signed", "handling", "办理", CLOCK_GIVEN, "{unit}已开始办理“{title}”。", "承办单位答复"},
+    {NULL, "extension_requested", "申请延期", CLOCK_GIVEN, "{unit}对“{title}”申请延期办理。",
      "延期审批"},
-    {NULL, "co_opined", "会办意见", CLOCK_CASE, "{unit}已就“{title}”提出会办意见。",
+    {NULL, "co_opined", "会办意见", CLOCK_GIVEN, "{unit}已就“{title}”提出会办意见。",
      "主办单位答复"},
     {"reply_rejected", "reply_drafted", "重报答复", CLOCK_NONE,
      "{unit}对“{title}”的答复已重新报送审查。", "答复审查"},
     {NULL, "reply_drafted", "答复送审", CLOCK_NONE, "{unit}对“{title}”的答复已报送审查。",
      "答复审查"},
-    {NULL, "reply_rejected", "答复退回", CLOCK_CASE,
+    {NULL, "reply_rejected", "答复退回", CLOCK_GIVEN,
      "{unit}对“{title}”的答复未通过审查，已退回重办。", "承办单位重新答复"},
-    {NULL, "replied", "答复", CLOCK_CASE, "{unit}对“{title}”的答复已审查通过，全文见答复件。",
+    {NULL, "replied", "答复", CLOCK_GIVEN, "{unit}对“{title}”的答复已审查通过，全文见答复件。",
      "其他承办单位答复"},
 };
 
 static const struct step extended_step = {.node = "延期",
-                                          .clock = CLOCK_CASE,
+                                          .clock = CLOCK_GIVEN,
                                           .text =
                                               "{unit}对“{title}”的延期申请已批准，办理期限{due}。",
                                           .next = "承办单位答复"};
 static const struct step not_extended_step = {
     .node = "延期未准",
-    .clock = CLOCK_CASE,
+    .clock = CLOCK_GIVEN,
     .text = "{unit}对“{title}”的延期申请未获批准，办理期限仍为{due}。",
     .next = "承办单位答复"};
 

@@ -26,6 +26,7 @@ static const struct rule rules[] = {
     /* Cases: first what the step does, then what is told of it. */
     {"proposal_case", OP_CREATE, NULL, NULL, false, case_by_hand, "R-65"},
     {"proposal_case", OP_TRANSITION, NULL, "filed", true, proposal_filed, "R-65"},
+    {"proposal_case", OP_TRANSITION, "filed", "assigned", true, proposal_assigned, "R-67"},
     {"proposal_case", OP_TRANSITION, NULL, "merged", true, proposal_merged, "R-65"},
     {"proposal_case", OP_TRANSITION, "merged", "reviewing", true, proposal_unmerged, "R-65"},
     {"proposal_case", OP_TRANSITION, NULL, "converted", true, proposal_converted, "R-66"},
@@ -45,6 +46,8 @@ static const struct rule rules[] = {
     /* Units. */
     {"handling_task", OP_CREATE, NULL, NULL, true, task_created, "R-67"},
     {"handling_task", OP_SET, NULL, NULL, false, task_edited, "R-67"},
+    {"handling_task", OP_VOID, NULL, NULL, false, task_edited, "R-67"},
+    {"handling_task", OP_UNVOID, NULL, NULL, false, task_edited, "R-67"},
     {"handling_task", OP_TRANSITION, NULL, NULL, false, task_moved, "R-67"},
     {"reply", OP_CREATE, NULL, NULL, false, reply_added, "R-67"},
 

@@ -36,6 +36,7 @@ enum clock {
     CLOCK_REVIEW,   /* 审查 */
     CLOCK_CASE,     /* the case's own due date */
     CLOCK_FEEDBACK, /* 征询意见 */
+    CLOCK_GIVEN,    /* a date the step brings along */
 };
 
 /* Texts in the act's arena; V_NULL when memory is out is noticed where it is used. */
@@ -119,7 +120,7 @@ struct step {
     const char *text;
     const char *next;   /* what comes then, or NULL */
     enum clock clock;   /* by when */
-    struct value due;   /* by when, where no clock tells; V_NULL */
+    struct value due;   /* of CLOCK_GIVEN; also {due}, which is the case's while this is V_NULL */
     const char *unit;   /* {unit} */
     const char *reason; /* told to the case's own submission only: it may name people */
 };
@@ -161,6 +162,7 @@ int info_case_create(struct judge *j, const struct row *submission,
 /* ---- rule_proposal.c ---- */
 
 int proposal_filed(const struct deed *d);
+int proposal_assigned(const struct deed *d);
 int proposal_merged(const struct deed *d);
 int proposal_unmerged(const struct deed *d);
 int proposal_converted(const struct deed *d);
@@ -175,6 +177,9 @@ int supervision_edited(const struct deed *d);
 int feedback_added(const struct deed *d);
 
 /* ---- rule_task.c ---- */
+
+/* 签收 and 退办 run from the day of 交办. */
+int task_dates(struct judge *j, struct row *task, day_t assigned_on);
 
 int reply_added(const struct deed *d);
 int task_created(const struct deed *d);
