@@ -9,7 +9,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build" / "release"))
-ZTCD = pathlib.Path(os.environ.get("ZTCD", BUILD / "server" / "ztcd"))
+PLACES = [BUILD / "ztcd", BUILD / "server" / "ztcd"]
+ZTCD = pathlib.Path(os.environ.get("ZTCD", next((p for p in PLACES if p.exists()), PLACES[0])))
 READER = ROOT / "tests" / "lib" / "ledger_reader.py"
 
 
