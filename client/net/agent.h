@@ -16,8 +16,7 @@ struct agent_enrolled {
 };
 
 /* Use a token: make keys, ask the city named in it, write every file of DIR (made if missing, 0700) and
- * an empty replica. E_EXISTS: DIR holds a replica already; E_TOKEN; E_EXPIRED (the token, by this
- * computer's clock); E_UNREACHABLE; E_AUTH (not the city that made the token). */
+ * an empty replica. E_EXISTS: DIR holds a replica already; E_TOKEN; E_UNREACHABLE; E_AUTH (not the city that made the token). */
 int agent_enrol(const char *dir, const char *token, struct agent_enrolled *ret, struct err *err);
 
 /* Keep DIR's replica in step until SIGTERM or SIGINT. E_BUSY: another agent does; E_NOTFOUND: not
@@ -37,6 +36,9 @@ int agent_sync(const char *dir, msec_t within, struct err *err);
 #define AGENT_META_CAUSE "agent_cause" /* ZT-… of the last end, or empty */
 #define AGENT_META_SINCE "agent_since" /* ms, wall clock */
 #define AGENT_META_HEADS "agent_heads" /* be32 stream ‖ be64 seq, repeated: of the last Welcome or later */
+#define AGENT_META_CITY_TIME "agent_city_time" /* ms: the latest city time known; judges certificates */
+#define AGENT_META_ASK "agent_ask"             /* a command wants a fresh session: any new number … */
+#define AGENT_META_ANSWERED "agent_answered"   /* … which stands here when that session has settled */
 #define AGENT_META_SYNCED "agent_synced" /* ms, wall clock: when last up to date */
 
 #endif

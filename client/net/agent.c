@@ -1,0 +1,601 @@
+/* The agent and the single synchronisation: who connects when, and what is said of it.
+ *
+ *   WAITING ──timer──► link open ──► … ──► link ended ──► WAITING (back-off, jittered)
+ *
+ *  - One process of a directory talks to the city: agent.lock. `sync` beside a running agent asks it for
+ *    a fresh session by a number in the replica's file, and reads the outcome there.
+ *  - Changes made by other processes are noticed by a watch on the directory and, should that fail, by a
+ *    look every second.
+ *  - What the agent is doing stands in the replica's file; it is written at most every half second, for
+ *    each writing is a synced commit. */
+#include "client/net/agent.h"
+
+#include "client/cmd/home.h"
+#include "client/net/uv_link.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/crypto/hash.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LOOK_MS        1000  /* without a watch */
+#define TELL_MS        500   /* between two writings of the state */
+#define HOPELESS_MS    300000 /* a person has to act: look again now and then */
+#define ADDRESS_SIZE   272
+#define HEADS_MAX      8
+#define TEXT_ARENA     65536
+
+struct agent {
+    struct home *home;
+    uv_loop_t loop;
+    struct net *net;
+    struct tls_config *tls;
+    struct link *link; /* NULL: none open */
+    uv_timer_t connect, look, tell, soon;
+    uv_fs_event_t watch;
+    uv_signal_t sigterm, sigint;
+    bool once;    /* sync: one session */
+    bool stopping;
+    bool told_due;
+    bool again;   /* a fresh session is wanted at once */
+    unsigned attempt, address;
+    uint64_t seed;
+    msec_t city_time, city_time_at; /* the latest known, and when by the loop's clock */
+    int64_t ask;                    /* last seen */
+    msec_t within;                  /* once: without progress */
+    enum client_state state;        /* last told */
+    const char *state_name;
+    struct err cause;               /* of the last end */
+    struct head heads[HEADS_MAX];
+    size_t n_heads;
+    bool complete;                  /* once: done */
+};
+
+static msec_t wall_clock(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail for this clock */
+    return (msec_t)t.tv_sec * 1000 + (msec_t)t.tv_nsec / 1000000;
+}
+
+static struct store *store_of(const struct agent *g)
+{
+    return replica_store(g->home->replica);
+}
+
+static msec_t city_now(const struct agent *g)
+{
+    return g->city_time == 0 ? wall_clock() : g->city_time + (uv_now(&g->loop) - g->city_time_at);
+}
+
+/* ---- what is told ---- */
+
+static void put_text(const struct agent *g, const char *name, const char *text)
+{
+    if (store_meta_put(store_of(g), name, slice_str(text), NULL) != 0)
+        log_warning("agent: state not written -> status is behind name=%s", name);
+}
+
+/* The city's heads as far as known: Welcome's, or later ones that arrived. */
+static void put_heads(const struct agent *g)
+{
+    const struct client_session *s = g->link == NULL ? NULL : link_session(g->link);
+    struct buf b;
+
+    if (s == NULL || s->n_streams == 0)
+        return;
+    buf_init(&b, 256);
+    for (size_t i = 0; i < s->n_streams; i++) {
+        buf_be32(&b, s->streams[i].stream);
+        buf_be64(&b, s->streams[i].head);
+    }
+    if (b.ret == 0)
+        (void)store_meta_put(store_of(g), AGENT_META_HEADS, buf_slice(&b), NULL); /* as put_text */
+    buf_release(&b);
+}
+
+static bool is_settled(const struct agent *g)
+{
+    return strcmp(g->state_name, client_state_name(CLIENT_UP_TO_DATE)) == 0 ||
+           (g->link == NULL && !g->again);
+}
+
+static void tell(struct agent *g)
+{
+    int ret = store_begin(store_of(g), NULL);
+
+    g->told_due = false;
+    if (ret != 0)
+        return; /* told again at the next change */
+    put_text(g, AGENT_META_STATE, g->state_name);
+    put_text(g, AGENT_META_CAUSE, g->cause.ret == 0 ? "" : err_code(g->cause.ret));
+    (void)store_meta_put_int(store_of(g), AGENT_META_SINCE, (int64_t)wall_clock(), NULL);
+    put_heads(g);
+    if (g->city_time != 0)
+        (void)store_meta_put_int(store_of(g), AGENT_META_CITY_TIME, (int64_t)city_now(g), NULL);
+    if (strcmp(g->state_name, client_state_name(CLIENT_UP_TO_DATE)) == 0)
+        (void)store_meta_put_int(store_of(g), AGENT_META_SYNCED, (int64_t)wall_clock(), NULL);
+    if (is_settled(g))
+        (void)store_meta_put_int(store_of(g), AGENT_META_ANSWERED, g->ask, NULL);
+    if (store_commit(store_of(g), NULL) != 0)
+        store_rollback(store_of(g));
+}
+
+static void on_tell(uv_timer_t *timer)
+{
+    struct agent *g = timer->data;
+
+    if (g->told_due) {
+        tell(g);
+        (void)uv_timer_start(&g->tell, on_tell, TELL_MS, 0); /* cannot fail with a callback */
+    }
+}
+
+static void changed(struct agent *g, const char *state)
+{
+    bool same = g->state_name != NULL && strcmp(g->state_name, state) == 0;
+
+    g->state_name = state;
+    if (g->once || (same && g->link != NULL))
+        return;
+    g->told_due = true;
+    if (!uv_is_active((uv_handle_t *)&g->tell))
+        (void)uv_timer_start(&g->tell, on_tell, 0, 0); /* as above */
+}
+
+/* ---- the end of it ---- */
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (handle->data != NULL && !uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void finish(struct agent *g)
+{
+    if (!g->once) {
+        g->state_name = "stopped";
+        tell(g);
+    }
+    close_handle((uv_handle_t *)&g->connect);
+    close_handle((uv_handle_t *)&g->look);
+    close_handle((uv_handle_t *)&g->tell);
+    close_handle((uv_handle_t *)&g->soon);
+    close_handle((uv_handle_t *)&g->watch);
+    close_handle((uv_handle_t *)&g->sigterm);
+    close_handle((uv_handle_t *)&g->sigint);
+}
+
+static void stop(struct agent *g)
+{
+    g->stopping = true;
+    if (g->link != NULL)
+        link_end(g->link);
+    else
+        finish(g);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct agent *g = handle->data;
+
+    (void)number;
+    if (!g->stopping)
+        stop(g);
+}
+
+/* ---- connecting ---- */
+
+static void on_connect(uv_timer_t *timer);
+
+static void connect_in(struct agent *g, uint64_t ms)
+{
+    (void)uv_timer_start(&g->connect, on_connect, ms, 0); /* cannot fail with a callback */
+}
+
+static void retry(struct agent *g, uint32_t retry_after)
+{
+    uint64_t wait = client_backoff_helps(g->cause.ret)
+                        ? client_backoff(g->attempt, retry_after, g->seed)
+                        : HOPELESS_MS;
+
+    g->attempt++;
+    g->address++;
+    if (g->again)
+        wait = 0;
+    log_info("agent: not connected code=%s -> next try in %llu ms",
+             g->cause.ret == 0 ? "-" : err_code(g->cause.ret), (unsigned long long)wait);
+    changed(g, "waiting");
+    connect_in(g, wait);
+}
+
+static void on_end(void *ctx, const struct err *cause, uint32_t retry_after, bool was_served)
+{
+    struct agent *g = ctx;
+
+    g->link = NULL;
+    g->cause = *cause;
+    if (was_served)
+        g->attempt = 0;
+    if (g->stopping || g->once)
+        finish(g);
+    else if (g->again && cause->ret == 0)
+        connect_in(g, 0);
+    else
+        retry(g, retry_after);
+}
+
+static void on_welcome(void *ctx, const Ztc__Welcome *welcome)
+{
+    struct agent *g = ctx;
+
+    g->again = false;
+    g->cause = (struct err){.ret = 0};
+    if (welcome->city_time > g->city_time) {
+        g->city_time = welcome->city_time;
+        g->city_time_at = uv_now(&g->loop);
+    }
+}
+
+static void on_change(void *ctx)
+{
+    struct agent *g = ctx;
+    const struct client_session *s = link_session(g->link);
+
+    if (g->once && !g->complete && client_session_complete(s)) {
+        g->complete = true;
+        link_end(g->link);
+        return;
+    }
+    changed(g, client_state_name(s->state));
+}
+
+/* The ATTEMPT-th of the comma-separated addresses. */
+static bool pick_address(const struct agent *g, char address[ADDRESS_SIZE])
+{
+    const char *all = conf_text(&g->home->conf, "city", "addresses");
+    unsigned n = 1, want;
+
+    for (const char *p = all; *p != '\0'; p++)
+        n += *p == ',';
+    want = g->address % n;
+    for (; want > 0; want--)
+        all = strchr(all, ',') + 1;
+    (void)snprintf(address, ADDRESS_SIZE, "%.*s", (int)strcspn(all, ","), all);
+    return address[0] != '\0';
+}
+
+static void on_connect(uv_timer_t *timer)
+{
+    struct agent *g = timer->data;
+    struct link_options o = {.net = g->net,
+                             .replica = g->home->replica,
+                             .tls = g->tls,
+                             .city_now = city_now(g),
+                             .loop = &g->loop,
+                             .on_change = on_change,
+                             .on_welcome = on_welcome,
+                             .on_end = on_end,
+                             .ctx = g};
+    char address[ADDRESS_SIZE];
+    int ret;
+
+    if (g->link != NULL || g->stopping)
+        return;
+    if (pick_address(g, address)) {
+        ret = link_open(&o, address, &g->link, &g->cause);
+    } else {
+        ret = err_set(&g->cause, E_INVALID, "没有市级服务的地址，请检查 ztc.ini");
+    }
+    if (ret == 0)
+        changed(g, client_state_name(CLIENT_CONNECTING));
+    else if (g->once)
+        finish(g);
+    else
+        retry(g, 0);
+}
+
+/* ---- what other processes do ---- */
+
+static void look_for_ask(struct agent *g)
+{
+    int64_t ask = store_meta_int(store_of(g), AGENT_META_ASK, 0);
+
+    if (ask == g->ask)
+        return;
+    g->ask = ask;
+    g->again = true;
+    if (g->link != NULL)
+        link_end(g->link);
+    else
+        connect_in(g, 0);
+}
+
+static void look(struct agent *g)
+{
+    if (g->stopping)
+        return;
+    if (!g->once)
+        look_for_ask(g);
+    if (g->link != NULL)
+        link_local(g->link);
+}
+
+/* A sync that makes no progress ends. */
+static void watch_progress(struct agent *g)
+{
+    const struct client_session *s = g->link == NULL ? NULL : link_session(g->link);
+
+    if (!g->once || s == NULL || g->complete || uv_now(&g->loop) < s->progress_at + g->within)
+        return;
+    (void)err_set(&g->cause, s->held ? E_WAITING : E_TIMEOUT, NULL);
+    g->within = UINT64_MAX / 2; /* once */
+    link_end(g->link);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    look(timer->data);
+    watch_progress(timer->data);
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+static void on_watch(uv_fs_event_t *watch, const char *name, int what, int status)
+{
+    struct agent *g = watch->data;
+
+    (void)what;
+    if (status == 0 && name != NULL && strcmp(name, "replica.db-wal") == 0)
+        (void)uv_timer_start(&g->soon, on_soon, 0, 0); /* several at once are one look */
+}
+
+/* ---- life ---- */
+
+static void init_timer(struct agent *g, uv_timer_t *timer)
+{
+    (void)uv_timer_init(&g->loop, timer); /* cannot fail */
+    timer->data = g;
+}
+
+static void start_handles(struct agent *g)
+{
+    init_timer(g, &g->connect);
+    init_timer(g, &g->look);
+    init_timer(g, &g->tell);
+    init_timer(g, &g->soon);
+    (void)uv_timer_start(&g->look, on_look, LOOK_MS, LOOK_MS); /* as above */
+    (void)uv_fs_event_init(&g->loop, &g->watch);               /* the same */
+    g->watch.data = g;
+    if (uv_fs_event_start(&g->watch, on_watch, g->home->dir, 0) != 0)
+        log_warning("agent: directory not watched -> looking every second");
+    (void)uv_signal_init(&g->loop, &g->sigterm); /* none fails for these signals */
+    (void)uv_signal_init(&g->loop, &g->sigint);
+    g->sigterm.data = g;
+    g->sigint.data = g;
+    (void)uv_signal_start(&g->sigterm, on_signal, SIGTERM);
+    (void)uv_signal_start(&g->sigint, on_signal, SIGINT);
+}
+
+static int load_cert(const struct home *h, const char *name, struct cert **ret, struct err *err)
+{
+    char path[HOME_PATH_MAX];
+    int status = home_path(h->dir, name, path, err);
+
+    return status != 0 ? status : cert_load(path, ret, err);
+}
+
+static int make_tls(struct agent *g, struct err *err)
+{
+    struct cert *ca = NULL, *own = NULL;
+    struct key *key = NULL;
+    struct replica_facts facts;
+    char path[HOME_PATH_MAX];
+    int ret = replica_facts(g->home->replica, &facts, err);
+
+    if (ret == 0)
+        ret = load_cert(g->home, "ca.pem", &ca, err);
+    if (ret == 0)
+        ret = load_cert(g->home, "cert.pem", &own, err);
+    if (ret == 0)
+        ret = home_path(g->home->dir, "key.pem", path, err);
+    if (ret == 0)
+        ret = key_load(path, &key, err);
+    if (ret == 0) {
+        struct tls_params p = {.role = TLS_CLIENT,
+                               .alpn = TLS_ALPN_SYNC,
+                               .own = own,
+                               .key = key,
+                               .ca = ca,
+                               .ledger = &facts.ledger};
+
+        ret = tls_config_new(&p, &g->tls, err);
+    }
+    cert_free(ca);
+    cert_free(own);
+    key_free(key);
+    return ret;
+}
+
+static int start(struct agent *g, struct err *err)
+{
+    struct random random = random_system();
+    int ret = make_tls(g, err);
+
+    if (ret == 0)
+        ret = net_new(&g->loop, &g->net);
+    if (ret != 0)
+        return err_set(err, ret, "%s", err->ret == ret ? err->text : err_text(ret));
+    random_fill(&random, &g->seed, sizeof g->seed);
+    g->city_time = (msec_t)store_meta_int(store_of(g), AGENT_META_CITY_TIME, 0);
+    g->city_time_at = uv_now(&g->loop);
+    g->ask = store_meta_int(store_of(g), AGENT_META_ASK, 0);
+    g->state_name = "waiting";
+    start_handles(g);
+    connect_in(g, 0);
+    return 0;
+}
+
+static int run_loop(struct agent *g, struct err *err)
+{
+    int ret;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (uv_loop_init(&g->loop) != 0)
+        return err_set(err, E_NOMEM, NULL);
+    ret = start(g, err);
+    (void)uv_run(&g->loop, UV_RUN_DEFAULT); /* ends when the last handle is closed */
+    net_free(g->net);
+    tls_config_unref(g->tls);
+    if (uv_loop_close(&g->loop) != 0 && ret == 0)
+        ret = err_set(err, E_INTERNAL, "事件循环没有清空");
+    return ret;
+}
+
+int agent_run(const char *dir, struct err *err)
+{
+    struct home home;
+    struct agent g = {.home = &home};
+    int ret = home_open(&home, dir, err);
+
+    if (ret == 0)
+        ret = home_lock(&home, err);
+    if (ret == 0) {
+        log_info("agent: running dir=%s", dir);
+        ret = run_loop(&g, err);
+        log_info("agent: stopped");
+    }
+    home_close(&home);
+    return ret;
+}
+
+/* ---- sync ---- */
+
+/* 已全部上传, or why not. */
+static int judge(struct home *h, struct err *err)
+{
+    struct replica_facts f;
+    int ret = replica_facts(h->replica, &f, err);
+
+    if (ret != 0)
+        return ret;
+    if (f.own_n != f.acked_n || f.pending > 0)
+        return err_set(err, E_WAITING, "还有 %llu 项更改没有上传",
+                       (unsigned long long)(f.own_n - f.acked_n));
+    if (f.refused > 0)
+        return err_set(err, E_WAITING, "有 %llu 项更改未被接受，请看 ztc refused",
+                       (unsigned long long)f.refused);
+    return 0;
+}
+
+/* An interrupted connection is, to who asked, a city that cannot be reached. */
+static int translate(const struct err *cause, struct err *err)
+{
+    switch (cause->ret) {
+    case E_IO:
+    case E_CLOSED:
+    case E_BUSY:
+    case E_TLS:
+    case E_UNREACHABLE:
+    case E_TIMEOUT:
+        return err_set(err, E_UNREACHABLE, NULL);
+    default:
+        return err_set(err, cause->ret, "%s",
+                       cause->text[0] != '\0' ? cause->text : err_text(cause->ret));
+    }
+}
+
+static int sync_here(struct home *home, msec_t within, struct err *err)
+{
+    struct agent g = {.home = home, .once = true, .within = within};
+    int ret = run_loop(&g, err);
+
+    if (ret != 0)
+        return ret;
+    if (!g.complete)
+        return g.cause.ret != 0 ? translate(&g.cause, err) : err_set(err, E_UNREACHABLE, NULL);
+    return judge(home, err);
+}
+
+/* What the agent says of the session that was asked for. 1: nothing yet. */
+static int read_outcome(struct home *home, int64_t ask, struct err *err)
+{
+    struct err cause = {.ret = 0};
+    struct arena a;
+    struct slice state = {NULL, 0}, code = {NULL, 0};
+    char text[64];
+    int ret = 1;
+
+    if (store_meta_int(replica_store(home->replica), AGENT_META_ANSWERED, 0) != ask)
+        return 1;
+    arena_init(&a, TEXT_ARENA);
+    if (store_meta_get(replica_store(home->replica), AGENT_META_STATE, &a, &state, NULL) == 0 &&
+        slice_eq(state, slice_str(client_state_name(CLIENT_UP_TO_DATE)))) {
+        ret = judge(home, err);
+    } else if (store_meta_get(replica_store(home->replica), AGENT_META_CAUSE, &a, &code, NULL) ==
+                   0 &&
+               code.len > 0) {
+        (void)snprintf(text, sizeof text, "%.*s", (int)code.len, (const char *)code.p);
+        cause.ret = err_from_code(text);
+        ret = translate(&cause, err);
+    }
+    arena_release(&a);
+    return ret;
+}
+
+static int wait_for_agent(struct home *home, msec_t within, struct err *err)
+{
+    struct timespec pause = {.tv_nsec = 20 * 1000000L};
+    msec_t until = wall_clock() + within;
+    uint64_t moved = 0, now_at;
+    struct replica_facts f;
+    int64_t ask = (int64_t)wall_clock();
+    int ret = store_meta_put_int(replica_store(home->replica), AGENT_META_ASK, ask, err);
+
+    if (ret != 0)
+        return ret;
+    while ((ret = read_outcome(home, ask, err)) == 1) {
+        (void)nanosleep(&pause, NULL); /* woken early, it looks early */
+        if (!home_agent_runs(home->dir))
+            return E_BUSY; /* it ended: the caller does it */
+        ret = replica_facts(home->replica, &f, err);
+        if (ret != 0)
+            return ret;
+        now_at = f.acked_n;
+        if (now_at != moved)
+            until = wall_clock() + within;
+        moved = now_at;
+        if (wall_clock() > until)
+            return err_set(err, E_TIMEOUT, NULL);
+    }
+    return ret;
+}
+
+int agent_sync(const char *dir, msec_t within, struct err *err)
+{
+    struct home home;
+    int ret = home_open(&home, dir, err);
+
+    while (ret == 0) {
+        ret = home_lock(&home, err);
+        if (ret == 0) {
+            ret = sync_here(&home, within, err);
+            break;
+        }
+        if (ret == E_BUSY)
+            ret = wait_for_agent(&home, within, err);
+        if (ret != E_BUSY)
+            break;
+        ret = 0;
+    }
+    home_close(&home);
+    return ret;
+}

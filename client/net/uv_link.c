@@ -1,0 +1,478 @@
+/* The driver of a client session.
+ *
+ *  - every event is one step; what the update asks of the store is noted in `todo` and done at once, one
+ *    thing after another, each completion being the next step;
+ *  - an update's pointers lie in the arena of its step: two arenas take turns, so that work done for one
+ *    step may itself step;
+ *  - output goes to the stream at the end of each step; a paused session keeps its input in `rest`. */
+#include "client/net/uv_link.h"
+
+#include "client/store/exchange.h"
+#include "common/base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define ARENA_BYTES (48u << 20)
+#define REST_MAX    (4u << 20)
+#define DRAIN_LOOK  20 /* ms */
+#define SOFTWARE    "ztc/" ZTC_VERSION
+
+struct todo {
+    bool welcome, check, apply, refused, load;
+    struct client_update up; /* what the wants point to; without output */
+};
+
+struct link {
+    struct link_options o;
+    struct stream *stream; /* NULL: closed */
+    struct client_session session;
+    struct client_update up;
+    struct frame_reader frames;
+    struct arena arenas[2];
+    unsigned arena; /* of the next step */
+    struct body_codec codec;
+    struct buf packed, rest;
+    struct todo todo;
+    uv_timer_t timer;
+    bool paused, working, served, gone;
+    struct err why;
+};
+
+static msec_t wall_clock(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t); /* cannot fail for this clock */
+    return (msec_t)t.tv_sec * 1000 + (msec_t)t.tv_nsec / 1000000;
+}
+
+static msec_t monotonic(const struct link *l)
+{
+    return uv_now(l->o.loop) + 1; /* sessions want it never 0 */
+}
+
+static void step(struct link *l, struct client_event *ev);
+
+/* ---- what an update asks for ---- */
+
+static void note(struct link *l)
+{
+    const struct client_update *up = &l->up;
+    struct todo *t = &l->todo;
+
+    if (up->welcome != NULL) {
+        t->welcome = true;
+        t->up.welcome = up->welcome;
+    }
+    if (up->check.wanted) {
+        t->check = true;
+        t->up.check = up->check;
+    }
+    if (up->apply.frame != NULL) {
+        t->apply = true;
+        t->up.apply = up->apply;
+    }
+    if (up->store_refused != NULL) {
+        t->refused = true;
+        t->up.store_refused = up->store_refused;
+    }
+    if (up->load.wanted) {
+        t->load = true;
+        t->up.load = up->load;
+    }
+}
+
+static void empty_output(struct link *l)
+{
+    size_t max = l->up.out.max;
+
+    if (l->up.out.len > 0 && l->stream != NULL)
+        (void)stream_write(l->stream, buf_slice(&l->up.out)); /* a failure closes the stream */
+    buf_release(&l->up.out);
+    buf_init(&l->up.out, max);
+}
+
+static void tell_drained(struct link *l)
+{
+    struct client_event ev = {.kind = CLIENT_DRAINED};
+
+    if (l->stream == NULL || stream_queued(l->stream) >= l->session.unsent)
+        return;
+    ev.unsent = stream_queued(l->stream);
+    step(l, &ev);
+}
+
+static void close_stream(struct link *l, enum client_close how)
+{
+    if (l->stream == NULL || how == CLIENT_KEEP)
+        return;
+    if (how == CLIENT_CLOSE_FLUSHED)
+        stream_close(l->stream);
+    else
+        stream_abort(l->stream, 0);
+}
+
+static void step(struct link *l, struct client_event *ev)
+{
+    enum client_close how;
+
+    ev->now = monotonic(l);
+    ev->clock = wall_clock();
+    if (ev->arena == NULL)
+        ev->arena = &l->arenas[l->arena];
+    ev->codec = &l->codec;
+    client_session_step(&l->session, ev, &l->up);
+    note(l);
+    how = l->up.close;
+    empty_output(l);
+    close_stream(l, how);
+}
+
+/* ---- the store's part ---- */
+
+static void fail(struct link *l, int ret)
+{
+    struct client_event ev = {.kind = CLIENT_BROKEN, .ret = ret};
+
+    step(l, &ev);
+}
+
+static void do_welcome(struct link *l)
+{
+    int ret = exchange_welcome(l->o.replica, l->todo.up.welcome, &l->why);
+
+    l->todo.welcome = false;
+    l->served = true;
+    if (ret != 0)
+        fail(l, ret);
+    else
+        l->o.on_welcome(l->o.ctx, l->todo.up.welcome);
+}
+
+/* One thing, and the step that answers it. False when there is nothing. */
+static bool do_one(struct link *l)
+{
+    struct todo *t = &l->todo;
+    struct arena *work = &l->arenas[l->arena]; /* where the wants lie */
+    struct client_event ev = {.ret = 0};
+    bool more;
+
+    if (t->welcome) {
+        do_welcome(l);
+        return true;
+    }
+    if (t->check) {
+        t->check = false;
+        exchange_check(l->o.replica, &t->up, &ev, &l->why);
+    } else if (t->apply) {
+        t->apply = false;
+        exchange_apply(l->o.replica, &t->up, work, &ev, &l->why);
+    } else if (t->refused) {
+        t->refused = false;
+        exchange_refused(l->o.replica, &t->up, wall_clock(), &ev, &l->why);
+    } else if (t->load) {
+        t->load = false;
+        exchange_load(l->o.replica, &t->up, &l->codec, &l->packed, &ev, &l->why);
+    } else {
+        return false;
+    }
+    more = t->check || t->apply || t->refused;
+    l->arena = 1 - l->arena;
+    step(l, &ev);
+    if (!more)
+        arena_release(work);
+    return true;
+}
+
+/* Everything that follows from the last step. */
+static void work(struct link *l)
+{
+    if (l->working)
+        return;
+    l->working = true;
+    while (l->stream != NULL && do_one(l))
+        ;
+    tell_drained(l);
+    while (l->stream != NULL && do_one(l))
+        ;
+    l->working = false;
+    arena_release(&l->arenas[0]);
+    arena_release(&l->arenas[1]);
+}
+
+/* ---- time ---- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void set_timer(struct link *l)
+{
+    msec_t now = monotonic(l), due = client_session_deadline(&l->session);
+    uint64_t wait = due <= now ? 1 : due - now;
+
+    if (l->gone || uv_is_closing((uv_handle_t *)&l->timer))
+        return;
+    if (l->stream != NULL && l->session.unsent > 0 && (due == 0 || wait > DRAIN_LOOK))
+        wait = DRAIN_LOOK;
+    else if (due == 0) {
+        (void)uv_timer_stop(&l->timer);
+        return;
+    }
+    (void)uv_timer_start(&l->timer, on_timer, wait, 0); /* cannot fail with a callback */
+}
+
+/* After whatever came from outside. */
+static void settle(struct link *l)
+{
+    work(l);
+    if (l->stream != NULL && !l->paused && !l->up.reading) {
+        l->paused = true;
+        stream_pause(l->stream);
+    }
+    set_timer(l);
+    l->o.on_change(l->o.ctx);
+}
+
+/* ---- input ---- */
+
+static size_t feed(struct link *l, struct slice data)
+{
+    size_t at = 0;
+
+    while (at < data.len && l->stream != NULL && l->session.state < CLIENT_CLOSING &&
+           l->up.reading) {
+        struct client_event ev = {.kind = CLIENT_HEARD};
+        Ztc__Frame *frame = NULL;
+        size_t used = 0;
+        int ret = frame_feed(&l->frames, (struct slice){data.p + at, data.len - at},
+                             &l->arenas[l->arena], &used, &frame);
+
+        at += used;
+        if (ret != 0) {
+            ev.kind = CLIENT_BROKEN;
+            ev.ret = ret;
+        } else if (frame != NULL) {
+            ev.kind = CLIENT_FRAME;
+            ev.frame = frame;
+        }
+        step(l, &ev);
+        work(l);
+    }
+    return l->session.state < CLIENT_CLOSING ? at : data.len;
+}
+
+static void go_on(struct link *l)
+{
+    while (l->paused && l->stream != NULL && l->up.reading) {
+        buf_consume(&l->rest, feed(l, buf_slice(&l->rest)));
+        if (l->rest.len > 0 || !l->up.reading)
+            return;
+        l->paused = false;
+        if (l->stream != NULL)
+            stream_resume(l->stream);
+    }
+}
+
+static void on_data(void *ctx, struct slice data)
+{
+    struct link *l = ctx;
+    size_t used = feed(l, data);
+
+    if (used < data.len)
+        buf_put(&l->rest, data.p + used, data.len - used);
+    if (l->rest.ret != 0)
+        fail(l, l->rest.ret);
+    settle(l);
+    go_on(l);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct link *l = timer->data;
+    struct client_event ev = {.kind = CLIENT_TIMER};
+
+    tell_drained(l);
+    step(l, &ev);
+    settle(l);
+    go_on(l);
+}
+
+static void on_drain(void *ctx)
+{
+    struct link *l = ctx;
+
+    tell_drained(l);
+    settle(l);
+    go_on(l);
+}
+
+/* ---- life ---- */
+
+static void on_open(void *ctx, const struct cert *peer)
+{
+    struct link *l = ctx;
+    struct client_facts facts;
+    struct client_event ev = {.kind = CLIENT_CONNECTED, .facts = &facts};
+    int ret = exchange_facts(l->o.replica, SOFTWARE, &facts, &l->why);
+
+    (void)peer; /* TLS has seen to it that it is the ledger's city */
+    if (ret != 0) {
+        stream_abort(l->stream, ret);
+        return;
+    }
+    step(l, &ev);
+    settle(l);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct link *l = handle->data;
+    struct link_options o = l->o;
+    struct err why = l->why;
+    uint32_t retry_after = l->session.retry_after;
+    bool served = l->served;
+
+    client_session_release(&l->session);
+    client_update_release(&l->up);
+    frame_reader_release(&l->frames);
+    arena_release(&l->arenas[0]);
+    arena_release(&l->arenas[1]);
+    body_codec_release(&l->codec);
+    buf_release(&l->packed);
+    buf_release(&l->rest);
+    mem_free(l);
+    o.on_end(o.ctx, &why, retry_after, served);
+}
+
+/* The session knows why it ended; the store or the stream may have more words for it. */
+static void take_cause(struct link *l, const struct err *why)
+{
+    int cause = l->session.cause;
+
+    if (cause == 0)
+        l->why = (struct err){.ret = 0};
+    else if (l->why.ret != cause && why->ret == cause)
+        l->why = *why;
+    else if (l->why.ret != cause)
+        (void)err_set(&l->why, cause, NULL);
+}
+
+static void on_close(void *ctx, const struct err *why)
+{
+    struct link *l = ctx;
+    struct client_event ev = {.kind = CLIENT_GONE, .ret = why->ret};
+
+    l->stream = NULL;
+    l->gone = true;
+    step(l, &ev);
+    take_cause(l, why);
+    l->o.on_change(l->o.ctx);
+    uv_close((uv_handle_t *)&l->timer, on_timer_closed);
+}
+
+static const struct stream_events events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_drain = on_drain,
+    .on_close = on_close,
+};
+
+static int split(const char *address, char host[256], uint16_t *port, struct err *err)
+{
+    const char *colon = strrchr(address, ':');
+    size_t len = colon == NULL ? 0 : (size_t)(colon - address);
+
+    if (len > 1 && address[0] == '[' && address[len - 1] == ']') {
+        address++;
+        len -= 2;
+    }
+    if (len == 0 || len >= 256)
+        return err_set(err, E_INVALID, "市级服务的地址“%s”应写成 主机:端口", address);
+    memcpy(host, address, len);
+    host[len] = '\0';
+    *port = (uint16_t)strtoul(colon + 1, NULL, 10);
+    return 0;
+}
+
+static struct link *link_new(const struct link_options *o)
+{
+    struct link *l = mem_calloc(1, sizeof *l);
+
+    if (l == NULL)
+        return NULL;
+    l->o = *o;
+    arena_init(&l->arenas[0], ARENA_BYTES);
+    arena_init(&l->arenas[1], ARENA_BYTES);
+    body_codec_init(&l->codec);
+    frame_reader_init(&l->frames, FRAME_MAX);
+    buf_init(&l->packed, FRAME_MAX * 2u);
+    buf_init(&l->rest, REST_MAX);
+    client_update_init(&l->up);
+    (void)uv_timer_init(o->loop, &l->timer); /* cannot fail */
+    l->timer.data = l;
+    client_session_init(&l->session, &client_options_preset, monotonic(l));
+    return l;
+}
+
+static void free_unstarted(uv_handle_t *handle)
+{
+    struct link *l = handle->data;
+
+    client_session_release(&l->session);
+    client_update_release(&l->up);
+    frame_reader_release(&l->frames);
+    mem_free(l);
+}
+
+int link_open(const struct link_options *o, const char *address, struct link **ret,
+              struct err *err)
+{
+    char host[256];
+    uint16_t port;
+    struct link *l;
+    int status = split(address, host, &port, err);
+
+    if (status != 0)
+        return status;
+    l = link_new(o);
+    if (l == NULL)
+        return err_set(err, E_NOMEM, NULL);
+    status = stream_connect(o->net, o->tls, host, port, o->city_now,
+                            client_options_preset.connect_within, &events, l, &l->stream, err);
+    if (status != 0) {
+        uv_close((uv_handle_t *)&l->timer, free_unstarted);
+        return status;
+    }
+    *ret = l;
+    return 0;
+}
+
+const struct client_session *link_session(const struct link *l)
+{
+    return &l->session;
+}
+
+void link_local(struct link *l)
+{
+    struct client_event ev = {.kind = CLIENT_LOCAL};
+
+    if (l->stream == NULL || l->working)
+        return;
+    if (exchange_ledger(l->o.replica, &ev.ledger, NULL) != 0 ||
+        ev.ledger.own_n == l->session.ledger.own_n)
+        return;
+    step(l, &ev);
+    settle(l);
+    go_on(l);
+}
+
+void link_end(struct link *l)
+{
+    struct client_event ev = {.kind = CLIENT_END};
+
+    if (l->stream == NULL)
+        return;
+    step(l, &ev);
+    settle(l);
+}
