@@ -182,7 +182,9 @@ static bool well_formed(const struct field *f, const struct field_change *fc)
         return false;
     if (fc->v.type == V_ERASED)
         return false;
-    return (fc->v.type == V_SEALED) == (f->vanish == VANISH_SITE);
+    if (f->vanish == VANISH_SITE) /* an emptied field has nothing to seal */
+        return fc->v.type == V_SEALED || fc->v.type == V_NULL;
+    return fc->v.type != V_SEALED;
 }
 
 static int check_field(struct task *t, const struct field_change *fc)
