@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/catalogue/workday.h"
+#include "common/catalogue/mirror.h"
 #include "common/crypto/hash.h"
 #include "server/store/city.h"
 
@@ -1039,6 +1039,249 @@ static void test_rules__member_cards_follow_members(void **state)
     assert_int_equal(find(w, "member_card", "name", value_str("周敏敏"), &rows), 0);
 }
 
+/* ---- tests: random deeds ---- */
+
+#define WALK_SUBMISSIONS 6
+#define WALK_DEEDS       2000
+
+struct walk {
+    struct world *w;
+    struct random_seeded state;
+    struct random r;
+    struct id submissions[WALK_SUBMISSIONS];
+    size_t done, refused;
+};
+
+static struct row *random_row(struct walk *k, const char *kind)
+{
+    static const char *const parents[] = {"proposal_case", "info_case"};
+    struct row **rows, **tasks;
+    struct id s = k->submissions[random_below(&k->r, WALK_SUBMISSIONS)];
+    const char *of = parents[random_below(&k->r, 2)];
+    size_t n, m;
+
+    if (strcmp(kind, "submission") == 0)
+        return get(k->w, kind, &s);
+    if (strcmp(kind, "handling_task") != 0)
+        of = kind;
+    n = find(k->w, of, "submission_id", value_id(&s), &rows);
+    if (n == 0 || strcmp(kind, "handling_task") != 0)
+        return n == 0 ? NULL : rows[random_below(&k->r, n)];
+    m = find(k->w, kind, "case_id", value_id(&rows[0]->id), &tasks);
+    return m == 0 ? NULL : tasks[random_below(&k->r, m)];
+}
+
+/* Something that the field may hold. */
+static const char *random_text(struct walk *k, const struct field *f)
+{
+    struct row *row;
+
+    if (f->choices != NULL)
+        return f->choices[random_below(&k->r, 2)];
+    if (strcmp(f->name, "duplicate_of") == 0) {
+        struct slice no = row_get(random_row(k, "submission"), TAG_SERIAL)->s;
+
+        return arena_strndup(&k->w->a, no.p, no.len);
+    }
+    switch (f->type) {
+    case FT_ENUM:
+        if (strcmp(f->name, "handle_kind") == 0)
+            return "single";
+        return f->codes->codes[random_below(&k->r, f->codes->n_codes)].code;
+    case FT_DATE:
+        return strcmp(f->name, "due_on") == 0   ? "2026-06-05"
+               : strcmp(f->name, "ext_to") == 0 ? "2026-07-05"
+                                                : date(k->w, 0);
+    case FT_DATETIME:
+        return "2026-03-05 10:00:00";
+    case FT_BOOL:
+    case FT_INT:
+        return "1";
+    case FT_REF:
+        if (strcmp(f->target->name, "user_account") == 0)
+            return ref(k->w, &k->w->gy.account);
+        row = random_row(k, f->target->name);
+        return ref(k->w, row == NULL ? &k->w->card : &row->id);
+    default:
+        return strcmp(f->name, "approver") == 0 ? "乙" : "甲";
+    }
+}
+
+/* Anybody who can do everything, at the side the transition belongs to. */
+static struct actor doer(struct walk *k, const struct transition *t, const struct row *row)
+{
+    bool county = (t->roles & k->w->gy.roles) != 0;
+    struct actor who = county ? (row->stream == ZX ? k->w->zx : k->w->gy) : k->w->committee;
+
+    if (!county)
+        who.roles = ~k->w->gy.roles;
+    return who;
+}
+
+/* One of the transitions that the state offers; seldom an early end. */
+static const struct transition *random_transition(struct walk *k, const struct row *row)
+{
+    const struct transition *found = NULL;
+    uint64_t seen = 0;
+
+    for (unsigned i = 0; i < row->kind->n_transitions; i++) {
+        const struct transition *t = &row->kind->transitions[i];
+        bool ends = strcmp(t->to, "withdrawn") == 0 || strcmp(t->to, "duplicate") == 0 ||
+                    strncmp(t->to, "not_", 4) == 0;
+
+        if (t->from != NULL && t->roles != 0 && row_in_state(row, t->from) &&
+            (!ends || random_below(&k->r, 60) == 0) && random_below(&k->r, ++seen) == 0)
+            found = t;
+    }
+    return found;
+}
+
+static int random_move(struct walk *k, const struct row *row)
+{
+    const struct transition *t = random_transition(k, row);
+    struct change c = {.op = OP_TRANSITION, .kind = row->kind->tag, .record = row->id};
+    struct actor who;
+    int ret;
+
+    if (t == NULL)
+        return 1;
+    who = doer(k, t, row);
+    c.from = slice_str(t->from);
+    c.to = slice_str(t->to);
+    c.fields = arena_zalloc(&k->w->a, 8 * sizeof *c.fields);
+    for (size_t i = 0; t->required[i] != NULL; i++) {
+        struct field_change *fc = &c.fields[c.n_fields++];
+
+        *fc = (struct field_change){.tag = t->required[i]->tag, .form = FORM_SET};
+        assert_int_equal(check_parse(&k->w->a, t->required[i],
+                                     slice_str(random_text(k, t->required[i])), &fc->v, NULL),
+                         0);
+    }
+    ret = run(k->w, &who, &c);
+    return ret;
+}
+
+static int random_task(struct walk *k, const struct row *of)
+{
+    static const char *const roles[] = {"single", "lead", "co", "separate"};
+    const char *role = roles[random_below(&k->r, 4) == 0 ? random_below(&k->r, 4) : 0];
+    bool info = strcmp(of->kind->name, "info_case") == 0;
+
+    return try_add(k->w, info ? &k->w->office : &k->w->committee, "handling_task", "assigned", NULL,
+                   "case_kind", of->kind->name, "case_id", ref(k->w, &of->id), "unit_id",
+                   ref(k->w, &k->w->gov[random_below(&k->r, 4)]), "unit_role", role, "round",
+                   !info && row_int(of, "round") > 1 ? "2" : "1", "due_on",
+                   strcmp(role, "co") == 0 ? "2026-04-05" : "2026-06-05", (char *)NULL);
+}
+
+static int random_reply(struct walk *k, const struct row *t)
+{
+    const char *result = random_below(&k->r, 3) == 0 ? "驳回" : "通过";
+
+    return try_add(k->w, &k->w->committee, "reply", NULL, NULL, "task_id", ref(k->w, &t->id),
+                   "reply_on", date(k->w, 0), "signer", "甲", "contact_mode", "phone",
+                   "result_class", "A", "body", "答", "is_implemented", "1", "public_reply", "1",
+                   "review_result", result, "reject_reason", "缺", (char *)NULL);
+}
+
+static int random_deed(struct walk *k)
+{
+    static const char *const kinds[] = {"submission", "proposal_case", "info_case", "handling_task",
+                                        "handling_task"};
+    size_t what = random_below(&k->r, 12);
+    struct row *row = random_row(k, kinds[what % 5]);
+
+    if (row == NULL)
+        return 1;
+    if (what == 10 || what == 11) {
+        struct row *of = random_row(k, what == 10 ? "proposal_case" : "info_case");
+
+        return of == NULL ? 1 : random_task(k, of);
+    }
+    if (what == 9 || (what % 5 == 3 && random_below(&k->r, 4) == 0))
+        return random_reply(k, row);
+    return random_move(k, row);
+}
+
+/* Live cases of a submission: a converted proposal has handed it on. */
+static size_t live_cases(struct world *w, const struct id *submission)
+{
+    struct row **rows;
+    size_t n = find(w, "proposal_case", "submission_id", value_id(submission), &rows), live = 0;
+
+    for (size_t i = 0; i < n; i++)
+        live += value_is_null(row_named(rows[i], "converted_to"));
+    return live + count(w, "info_case", "submission_id", submission);
+}
+
+static void assert_mirrors(struct world *w, const struct id *id)
+{
+    struct row *s = get(w, "submission", id), *card;
+    struct slice kind = row_text(s, "case_kind"), shown = row_text(s, "case_state");
+    bool own = !row_in_state(s, "duplicate") && value_is_null(row_named(s, "duplicate_of"));
+    const char *asked;
+
+    if (value_is_null(row_named(s, "case_id"))) {
+        assert_int_equal(live_cases(w, id), 0);
+        return;
+    }
+    card = card_of(w, id);
+    assert_int_equal(live_cases(w, id), own ? 1 : 0);
+    assert_true(slice_eq(row_text(card, "case_state"), shown));
+    assert_true(slice_eq(row_text(card, "case_kind"), kind));
+    assert_true(value_eq(row_named(card, "case_no"), row_named(card, "case_no")));
+    if (!own || row_in_state(s, "closed"))
+        return;
+    asked = mirror_state(arena_strndup(&w->a, kind.p, kind.len), shown);
+    if (row_in_state(s, "returned") && slice_eq(kind, slice_str("info_case")))
+        return;
+    if (asked == NULL || !row_in_state(s, asked))
+        fail_msg("case %.*s leaves its submission %.*s", (int)shown.len, (const char *)shown.p,
+                 (int)row_state(s).len, (const char *)row_state(s).p);
+}
+
+static void walk_on(struct walk *k)
+{
+    size_t told[WALK_SUBMISSIONS];
+    int ret;
+
+    for (size_t i = 0; i < WALK_SUBMISSIONS; i++)
+        told[i] = trackings(k->w, &k->submissions[i]);
+    ret = random_deed(k);
+    if (ret == 1)
+        return;
+    if (ret != 0) {
+        k->refused++;
+        if (ret != E_GUARD && ret != E_INVALID && ret != E_STATE && ret != E_PARENT &&
+            ret != E_ROLE && ret != E_OWNER)
+            fail_msg("%d %s", ret, k->w->err.text);
+        return;
+    }
+    k->done++;
+    for (size_t i = 0; i < WALK_SUBMISSIONS; i++) {
+        assert_mirrors(k->w, &k->submissions[i]);
+        assert_true(trackings(k->w, &k->submissions[i]) <= told[i] + 2);
+    }
+}
+
+/* Whatever people do in whatever order, one case a routed submission, and everybody sees its state. */
+static void test_rules__random_deeds_keep_mirrors(void **state)
+{
+    static const char *const forms[] = {"proposal",       "proposal",       "proposal",
+                                        "public_opinion", "special_report", "micro_suggestion"};
+    struct walk k = {.w = *state};
+
+    k.r = random_seeded_init(&k.state, 20260305);
+    for (size_t i = 0; i < WALK_SUBMISSIONS; i++)
+        k.submissions[i] =
+            submit_by(k.w, i % 2 == 0 ? &k.w->gy : &k.w->zx,
+                      i % 2 == 0 ? &k.w->studio_gy : &k.w->studio_zx, forms[i], forms[i]);
+    for (size_t i = 0; i < WALK_DEEDS; i++)
+        walk_on(&k);
+    print_message("%zu done, %zu refused\n", k.done, k.refused);
+    assert_true(k.done > 100);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_rules__##name, setup, teardown)
@@ -1063,6 +1306,7 @@ int main(void)
         TEST(one_case_a_submission),
         TEST(working_days_know_holidays),
         TEST(member_cards_follow_members),
+        TEST(random_deeds_keep_mirrors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
