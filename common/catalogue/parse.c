@@ -206,12 +206,14 @@ static bool parse_serial(struct slice s, struct when *w)
     char text[32];
     char *end;
 
-    if (s.len == 0 || s.len >= sizeof text || s.p[0] < '0' || s.p[0] > '9' ||
-        strspn((const char *)s.p, "0123456789.") < s.len) {
+    if (s.len == 0 || s.len >= sizeof text || s.p[0] < '0' || s.p[0] > '9') {
         return false;
     }
     memcpy(text, s.p, s.len);
     text[s.len] = '\0';
+    if (strspn(text, "0123456789.") < s.len) {
+        return false;
+    }
     long days = strtol(text, &end, 10);
     double fraction = *end == '.' ? strtod(end, NULL) : 0;
     if (days < SERIAL_MIN || days > SERIAL_MAX) {

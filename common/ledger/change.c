@@ -3,6 +3,7 @@
 #include "common/ledger/change.h"
 
 #include "common/base/err.h"
+#include "common/base/text.h"
 
 #include <string.h>
 
@@ -119,6 +120,16 @@ static void decode_field(struct rd *r, struct field_change *f)
     f->form = (enum field_form)form;
 }
 
+/* A state becomes a text value of the record, so it must be text. */
+static struct slice rd_state(struct rd *r)
+{
+    struct slice s = rd_bytes(r, STATE_MAX);
+
+    if (!text_valid(s))
+        r->bad = true;
+    return s;
+}
+
 static void decode_head(struct rd *r, struct change *c)
 {
     uint8_t op;
@@ -141,9 +152,9 @@ static void decode_head(struct rd *r, struct change *c)
         r->bad = true;
     c->op = (enum change_op)op;
     if (c->op == OP_TRANSITION)
-        c->from = rd_bytes(r, STATE_MAX);
+        c->from = rd_state(r);
     if (c->op == OP_TRANSITION || c->op == OP_CREATE)
-        c->to = rd_bytes(r, STATE_MAX);
+        c->to = rd_state(r);
     if (c->n == 0 || c->act_len == 0 || c->act_len > ACT_MAX_CHANGES || c->act_pos >= c->act_len)
         r->bad = true;
 }

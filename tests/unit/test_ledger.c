@@ -180,6 +180,25 @@ static void test_change__only_canonical(void **state)
     buf_clear(&f->out);
 }
 
+/* A state becomes a text of the record: what is not text is refused with the change. */
+static void test_change__state_is_text(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[] = {"\xff", "\xe8\xb7", "a\xc0\x80"};
+    struct change c = {.n = 1, .act_len = 1, .kind = 22, .op = OP_TRANSITION};
+    struct change back;
+
+    for (size_t i = 0; i < 2 * sizeof bad / sizeof *bad; i++) {
+        c.from = slice_str(i % 2 == 0 ? bad[i / 2] : "sorted");
+        c.to = slice_str(i % 2 == 1 ? bad[i / 2] : "sorted");
+        buf_clear(&f->out);
+        change_encode(&f->out, &c);
+        assert_int_equal(
+            change_decode(&f->a, buf_slice(&f->out), (struct slice){NULL, 0}, &back), E_MALFORMED);
+    }
+    buf_clear(&f->out);
+}
+
 /* A value that is not what the author hashed is noticed. */
 static void test_change__side_must_fit(void **state)
 {
@@ -430,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_change__golden),
         cmocka_unit_test(test_change__round_trip),
         cmocka_unit_test(test_change__only_canonical),
+        cmocka_unit_test(test_change__state_is_text),
         cmocka_unit_test(test_change__side_must_fit),
         cmocka_unit_test(test_verdict__golden),
         cmocka_unit_test(test_chain__golden),
