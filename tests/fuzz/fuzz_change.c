@@ -1,0 +1,85 @@
+/* What travels inside frames: author's bytes with their sidecar, verdicts, signed heads. The first
+ * byte says which. There is one form of everything: what decodes encodes to the same bytes again. */
+#include "common/crypto/hash.h"
+#include "common/ledger/head.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void same(struct buf *again, struct slice bytes)
+{
+    assert(again->ret == 0);
+    assert(slice_eq(buf_slice(again), bytes));
+    buf_clear(again);
+}
+
+/* Two length bytes, the author's bytes, the sidecar. */
+static void try_change(struct arena *a, struct buf *again, struct slice in)
+{
+    struct rd r = rd_of(in);
+    size_t len = (size_t)rd_u8(&r) << 8;
+    struct slice bytes, side;
+    struct change c;
+
+    len |= rd_u8(&r);
+    bytes = rd_take(&r, len < rd_left(&r) ? len : rd_left(&r));
+    side = rd_take(&r, rd_left(&r));
+    if (change_decode(a, bytes, side, &c) != 0)
+        return;
+    change_encode(again, &c);
+    same(again, bytes);
+    change_encode_side(again, &c);
+    same(again, side);
+    for (size_t i = 0; i < c.n_fields; i++)
+        assert(change_field(&c, c.fields[i].tag) == &c.fields[i]);
+    (void)change_check_side(hasher_of(HASH_SHA256), &c); /* either answer will do */
+}
+
+static void try_verdict(struct arena *a, struct buf *again, struct slice in)
+{
+    struct verdict v;
+
+    if (verdict_decode(a, in, &v) != 0)
+        return;
+    verdict_encode(again, &v);
+    same(again, in);
+    for (size_t i = 0; i < v.n_withheld; i++)
+        assert(verdict_withholds(&v, v.withheld[i]));
+}
+
+static void try_head(struct buf *again, struct slice in)
+{
+    struct head h;
+
+    if (head_decode(in, &h) != 0)
+        return;
+    head_encode(again, &h);
+    same(again, in);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct slice in = {data + 1, size - 1};
+    struct arena a;
+    struct buf again;
+
+    if (size == 0)
+        return 0;
+    arena_init(&a, 1u << 20);
+    buf_init(&again, 1u << 20);
+    switch (data[0] % 3) {
+    case 0:
+        try_change(&a, &again, in);
+        break;
+    case 1:
+        try_verdict(&a, &again, in);
+        break;
+    default:
+        try_head(&again, in);
+        break;
+    }
+    buf_release(&again);
+    arena_release(&a);
+    return 0;
+}

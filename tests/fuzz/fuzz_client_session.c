@@ -1,0 +1,435 @@
+/* A city that says whatever it likes, to the county's session over a store in memory: the counterpart
+ * of fuzz_server_session.c. The city is trusted to be the city, not to be free of bugs, and the county
+ * must not come to harm by them. */
+#include "client/core/session.h"
+#include "common/base/err.h"
+#include "common/catalogue/catalogue.h"
+
+#include <assert.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define SITE      431021u
+#define STEPS_MAX 200u
+
+enum step {
+    STEP_FRAME,
+    STEP_WELCOME,
+    STEP_ENTRIES_BYTES,
+    STEP_ENTRIES,
+    STEP_REFUSED,
+    STEP_PING,
+    STEP_BYE,
+    STEP_CHECKED,
+    STEP_LOCAL,
+    STEP_LOADED,
+    STEP_STORED,
+    STEP_DRAINED,
+    STEP_TIMER,
+    STEP_FAIL, /* of whatever the store was asked */
+    STEP_END,
+    STEPS
+};
+
+struct world {
+    struct rd in;
+    struct client_session s;
+    struct client_update up;
+    struct arena arena;
+    struct body_codec codec;
+    msec_t now;
+    size_t unsent;
+    struct client_ledger ledger;
+    bool checking, loading;
+    uint64_t load_from;
+    uint32_t load_most;
+    bool applying, refusing;
+    uint32_t stream;
+    uint64_t apply_last, refused_first;
+};
+
+static const uint8_t chains[2][HASH_SIZE] = {{0xaa}, {0xbb}};
+
+/* ---- the store ---- */
+
+static void note_asked(struct world *w)
+{
+    const struct client_update *up = &w->up;
+
+    if (up->check.wanted) {
+        assert(!w->checking && up->check.n <= w->ledger.own_n && up->check.chain.len == HASH_SIZE);
+        w->checking = true;
+    }
+    if (up->load.wanted) {
+        assert(!w->loading && up->load.from_n <= w->ledger.own_n && up->load.max_count > 0);
+        w->loading = true;
+        w->load_from = up->load.from_n;
+        w->load_most = up->load.max_count;
+    }
+    if (up->apply.body != NULL) {
+        assert(!w->applying && !w->refusing);
+        assert(up->apply.body->n_entries == up->apply.frame->count);
+        w->applying = true;
+        w->stream = up->apply.frame->stream;
+        w->apply_last = up->apply.frame->first_seq + up->apply.frame->count - 1;
+    }
+    if (up->store_refused != NULL) {
+        assert(!w->applying && !w->refusing && up->store_refused->last_n <= w->ledger.own_n);
+        w->refusing = true;
+        w->refused_first = up->store_refused->first_n;
+    }
+}
+
+static void step(struct world *w, struct client_event ev)
+{
+    ev.now = w->now;
+    ev.clock = 1700000000000;
+    ev.arena = &w->arena;
+    ev.codec = &w->codec;
+    client_session_step(&w->s, &ev, &w->up);
+    assert(w->up.out.ret == 0);
+    w->unsent += w->up.out.len;
+    buf_clear(&w->up.out);
+    note_asked(w);
+    arena_clear(&w->arena);
+}
+
+/* ---- frames ---- */
+
+static void give_frame(struct world *w, struct slice bytes)
+{
+    struct client_event ev = {.kind = CLIENT_FRAME};
+    Ztc__Frame *f;
+    int ret;
+
+    if (!w->up.reading)
+        return;
+    ret = frame_unpack(&w->arena, bytes, &f);
+    if (ret == 0)
+        ev.frame = f;
+    else
+        ev = (struct client_event){.kind = CLIENT_BROKEN, .ret = ret};
+    step(w, ev);
+}
+
+static void give_made(struct world *w, struct buf *made)
+{
+    assert(made->ret == 0);
+    give_frame(w, (struct slice){made->p + FRAME_PREFIX, made->len - FRAME_PREFIX});
+    buf_release(made);
+}
+
+static struct slice rest_of(struct world *w)
+{
+    size_t len = (size_t)rd_u8(&w->in) << 8;
+
+    len |= rd_u8(&w->in);
+    return rd_take(&w->in, len < rd_left(&w->in) ? len : rd_left(&w->in));
+}
+
+static void put_head(struct buf *out, uint32_t stream, uint64_t seq)
+{
+    struct head h = {.stream = stream, .seq = seq};
+
+    head_encode(out, &h);
+}
+
+static void give_welcome(struct world *w)
+{
+    static const uint8_t incarnation[ID_SIZE] = {7};
+    Ztc__Welcome m = ZTC__WELCOME__INIT;
+    Ztc__SignedHead head = ZTC__SIGNED_HEAD__INIT;
+    Ztc__SignedHead *list[1] = {&head};
+    uint8_t bits = rd_u8(&w->in);
+    struct buf bytes, made;
+
+    buf_init(&bytes, 256);
+    buf_init(&made, FRAME_MAX);
+    put_head(&bytes, bits & 1 ? SITE : STREAM_SHARED, rd_u8(&w->in));
+    head.head = wire_data(buf_slice(&bytes));
+    head.signature = wire_data(slice_str("signature"));
+    m.protocol = 1;
+    m.incarnation = wire_data((struct slice){incarnation, ID_SIZE});
+    m.accepted_n = rd_u8(&w->in) % 8;
+    m.catalogue = 1;
+    m.heads = list;
+    m.n_heads = 1;
+    m.push_window = rd_u8(&w->in) % 8;
+    m.frame_max = FRAME_MAX;
+    m.ping_every = 30000;
+    m.dead_after = 90000;
+    m.identity = (bits >> 1) % 8 == 7 ? ZTC__WELCOME__IDENTITY__AHEAD : ZTC__WELCOME__IDENTITY__SAME;
+    m.accepted_chain = wire_data((struct slice){chains[bits >> 7], HASH_SIZE});
+    frame_put_welcome(&made, &m);
+    give_made(w, &made);
+    buf_release(&bytes);
+}
+
+/* Entries of a stream where they belong, except where a byte says otherwise. */
+static void give_entries(struct world *w, uint32_t count, struct slice plain)
+{
+    uint8_t bits = rd_u8(&w->in);
+    const struct client_stream *t = &w->s.streams[bits & 1];
+    Ztc__Entries m = ZTC__ENTRIES__INIT;
+    Ztc__SignedHead head = ZTC__SIGNED_HEAD__INIT;
+    struct buf packed, bytes, made;
+
+    buf_init(&packed, FRAME_MAX);
+    buf_init(&bytes, 256);
+    buf_init(&made, FRAME_MAX);
+    m.stream = bits >> 1 & 1 && bits >> 2 & 1 ? STREAM_CITY : t->stream;
+    m.first_seq = t->arrived + (bits >> 3 == 31 ? 2 : 1);
+    put_head(&bytes, m.stream, m.first_seq + count - 1 + (bits >> 3) % 4);
+    head.head = wire_data(buf_slice(&bytes));
+    head.signature = wire_data(slice_str("signature"));
+    if (body_compress(&w->codec, plain, &packed) == 0) {
+        m.count = count;
+        m.size = (uint32_t)plain.len;
+        m.body = wire_data(buf_slice(&packed));
+        m.head = &head;
+        frame_put_entries(&made, &m);
+        give_made(w, &made);
+    }
+    buf_release(&packed);
+    buf_release(&bytes);
+}
+
+static void give_entries_bytes(struct world *w)
+{
+    uint32_t count = rd_u8(&w->in);
+
+    give_entries(w, count, rest_of(w));
+}
+
+static void give_entries_made(struct world *w)
+{
+    uint32_t count = 1 + rd_u8(&w->in) % 8;
+    struct buf plain;
+
+    buf_init(&plain, WIRE_BODY_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        body_put_entry(&plain, 1, slice_str("verdict"), i % 2, slice_str("bytes"),
+                       (struct slice){NULL, 0});
+    give_entries(w, count, buf_slice(&plain));
+    buf_release(&plain);
+}
+
+static void give_refused(struct world *w)
+{
+    Ztc__Refused m = ZTC__REFUSED__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.first_n = rd_u8(&w->in) % 16;
+    m.at_n = m.last_n = m.first_n + rd_u8(&w->in) % 4;
+    m.code = wire_data(slice_str("ZT-STATE"));
+    m.text = wire_data(slice_str("不允许"));
+    frame_put_refused(&made, &m);
+    give_made(w, &made);
+}
+
+static void give_ping(struct world *w)
+{
+    Ztc__Ping m = ZTC__PING__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.answer = rd_u8(&w->in) & 1;
+    frame_put_ping(&made, &m);
+    give_made(w, &made);
+}
+
+static void give_bye(struct world *w)
+{
+    Ztc__Bye m = ZTC__BYE__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.code = wire_data(slice_str("ZT-BUSY"));
+    m.has_retry_after = true;
+    m.retry_after = rd_u8(&w->in);
+    frame_put_bye(&made, &m);
+    give_made(w, &made);
+}
+
+/* ---- answers ---- */
+
+static void answer_checked(struct world *w, int ret)
+{
+    if (!w->checking)
+        return;
+    w->checking = false;
+    step(w, (struct client_event){.kind = CLIENT_CHECKED, .ret = ret});
+}
+
+static void make_changes(struct world *w)
+{
+    uint64_t more = rd_u8(&w->in) % 4;
+
+    w->ledger.own_n += more;
+    w->ledger.waiting += more;
+    step(w, (struct client_event){.kind = CLIENT_LOCAL, .ledger = w->ledger});
+}
+
+static void answer_loaded(struct world *w, int ret)
+{
+    struct client_event ev = {.kind = CLIENT_LOADED, .ret = ret};
+    uint64_t most = w->ledger.own_n + 1 - w->load_from;
+
+    if (!w->loading)
+        return;
+    w->loading = false;
+    if (most > w->load_most)
+        most = w->load_most;
+    ev.loaded.first_n = w->load_from;
+    ev.loaded.count = (uint32_t)(rd_u8(&w->in) % (most + 1));
+    ev.loaded.size = 100;
+    ev.loaded.body = slice_str("compressed");
+    step(w, ev);
+}
+
+/* Some of the waiting changes found their answer in it. */
+static void answer_some(struct world *w)
+{
+    uint64_t some = rd_u8(&w->in) % (w->ledger.waiting + 1);
+
+    w->ledger.waiting -= some;
+    w->ledger.acked_n = w->ledger.own_n - w->ledger.waiting;
+}
+
+static void answer_stored(struct world *w, int ret)
+{
+    struct client_event ev = {.ret = ret};
+
+    if (!w->applying && !w->refusing)
+        return;
+    if (ret == 0)
+        answer_some(w);
+    ev.ledger = w->ledger;
+    if (w->applying) {
+        ev.kind = CLIENT_APPLIED;
+        ev.applied.stream = w->stream;
+        ev.applied.seq = w->apply_last;
+    } else {
+        ev.kind = CLIENT_REFUSED_STORED;
+        ev.refused.first_n = w->refused_first;
+        ev.refused.until_n = w->ledger.own_n;
+    }
+    w->applying = w->refusing = false;
+    step(w, ev);
+}
+
+static void fail_store(struct world *w)
+{
+    if (w->checking)
+        answer_checked(w, E_FORK);
+    else if (w->loading)
+        answer_loaded(w, E_IO);
+    else
+        answer_stored(w, E_FULL);
+}
+
+/* ---- the rest ---- */
+
+static void drain(struct world *w)
+{
+    size_t left = (size_t)rd_u8(&w->in) << 4;
+
+    w->unsent = left < w->unsent ? left : w->unsent;
+    step(w, (struct client_event){.kind = CLIENT_DRAINED, .unsent = w->unsent});
+}
+
+static void wait(struct world *w)
+{
+    w->now += (msec_t)rd_u8(&w->in) * 500;
+    step(w, (struct client_event){.kind = CLIENT_TIMER});
+}
+
+static void one_step(struct world *w)
+{
+    switch ((enum step)(rd_u8(&w->in) % STEPS)) {
+    case STEP_FRAME:
+        give_frame(w, rest_of(w));
+        break;
+    case STEP_WELCOME:
+        give_welcome(w);
+        break;
+    case STEP_ENTRIES_BYTES:
+        give_entries_bytes(w);
+        break;
+    case STEP_ENTRIES:
+        give_entries_made(w);
+        break;
+    case STEP_REFUSED:
+        give_refused(w);
+        break;
+    case STEP_PING:
+        give_ping(w);
+        break;
+    case STEP_BYE:
+        give_bye(w);
+        break;
+    case STEP_CHECKED:
+        answer_checked(w, 0);
+        break;
+    case STEP_LOCAL:
+        make_changes(w);
+        break;
+    case STEP_LOADED:
+        answer_loaded(w, 0);
+        break;
+    case STEP_STORED:
+        answer_stored(w, 0);
+        break;
+    case STEP_DRAINED:
+        drain(w);
+        break;
+    case STEP_TIMER:
+        wait(w);
+        break;
+    case STEP_FAIL:
+        fail_store(w);
+        break;
+    case STEP_END:
+    case STEPS:
+        step(w, (struct client_event){.kind = CLIENT_END});
+        break;
+    }
+}
+
+static void connect_to(struct world *w)
+{
+    struct client_facts f = {.catalogue = 1, .software = "ztc", .n_cursors = 2};
+
+    f.ledger = w->ledger;
+    memcpy(f.own_chain, chains[0], HASH_SIZE);
+    memcpy(f.acked_chain, chains[0], HASH_SIZE);
+    f.cursors[0] = (struct client_cursor){.stream = STREAM_SHARED, .seq = 5};
+    f.cursors[1] = (struct client_cursor){.stream = SITE, .seq = 9};
+    step(w, (struct client_event){.kind = CLIENT_CONNECTED, .facts = &f});
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct world w = {.in = rd_of((struct slice){data, size}), .now = 1000};
+    struct client_options options = client_options_preset;
+
+    options.queue_max = 4096;
+    options.unsent_max = 4096;
+    w.ledger = (struct client_ledger){.own_n = 5, .acked_n = 2, .waiting = 3};
+    arena_init(&w.arena, 64u << 20);
+    body_codec_init(&w.codec);
+    client_update_init(&w.up);
+    client_session_init(&w.s, &options, w.now);
+    connect_to(&w);
+    for (unsigned i = 0; i < STEPS_MAX && rd_left(&w.in) > 0; i++)
+        one_step(&w);
+    step(&w, (struct client_event){.kind = CLIENT_GONE});
+    assert(w.s.state == CLIENT_OFFLINE);
+    client_session_release(&w.s);
+    client_update_release(&w.up);
+    body_codec_release(&w.codec);
+    arena_release(&w.arena);
+    return 0;
+}
