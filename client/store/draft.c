@@ -81,6 +81,8 @@ static int check_exists(struct work *k, const struct field *f, const struct id *
     if (known->kind == f->target && id_eq(&known->id, id))
         return 0;
     ret = store_row_get(r->store, k->w->a, f->target, id, &row, err);
+    if (ret == 0 && row == NULL && catalogue_card(f->target) != NULL)
+        ret = store_row_get(r->store, k->w->a, catalogue_card(f->target), id, &row, err);
     if (ret != 0)
         return ret;
     if (row == NULL)

@@ -27,6 +27,19 @@ const struct kind *catalogue_kind_named(const char *name)
     return NULL;
 }
 
+const struct kind *catalogue_card(const struct kind *kind)
+{
+    for (unsigned i = 0; i < catalogue_n_kinds; i++) {
+        const struct kind *card = catalogue_kinds[i];
+        if (card->stream == STREAM_RULE_SHARED && card->published_from != NULL &&
+            strcmp(card->published_from, kind->name) == 0 &&
+            kind->stream == STREAM_RULE_SITE) {
+            return card;
+        }
+    }
+    return NULL;
+}
+
 const struct field *kind_field(const struct kind *kind, uint32_t tag)
 {
     if (tag >= TAG_SITE) {

@@ -140,6 +140,10 @@ extern const struct code_table *const catalogue_roles; /* account_role */
 const struct kind *catalogue_kind(uint32_t tag);
 const struct kind *catalogue_kind_named(const char *name);
 
+/* The kind in `shared` whose records stand for those of KIND that belong to the city (member_card,
+ * studio_card): where a county may name a record of KIND, it may name such a card. NULL: none. */
+const struct kind *catalogue_card(const struct kind *kind);
+
 /* A field of KIND by tag, by name or label; NULL when unknown. */
 const struct field *kind_field(const struct kind *kind, uint32_t tag);
 const struct field *kind_field_named(const struct kind *kind, const char *name);

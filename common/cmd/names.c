@@ -110,6 +110,9 @@ static int search(struct names *n, const struct kind *kind, struct slice text, s
     }
     arena_clear(&n->rows);
     ret = store_resolve(n->store, &n->rows, kind, text, &row, err);
+    if (ret == E_NOTFOUND && catalogue_card(kind) != NULL &&
+        search(n, catalogue_card(kind), text, ret_id, NULL) == 0)
+        return 0; /* one of the city's own, known here by its card */
     if (ret == E_NOTFOUND || (ret == E_INVALID && text.len > ID_TEXT_SIZE))
         return err_set(err, E_INVALID, "没有“%.*s”（%s）", (int)text.len, (const char *)text.p,
                        kind->label);
@@ -172,8 +175,13 @@ static void put_id(struct buf *out, const struct id *id)
 static int load(struct names *n, const struct kind *kind, const struct id *id, struct row **ret,
                 struct err *err)
 {
+    int status;
+
     arena_clear(&n->rows);
-    return store_row_get(n->store, &n->rows, kind, id, ret, err);
+    status = store_row_get(n->store, &n->rows, kind, id, ret, err);
+    if (status == 0 && *ret == NULL && catalogue_card(kind) != NULL)
+        status = store_row_get(n->store, &n->rows, catalogue_card(kind), id, ret, err);
+    return status;
 }
 
 static int put_name(struct names *n, const struct kind *kind, const struct id *id, struct buf *out,

@@ -140,15 +140,9 @@ static int write_entry(struct task *t, const struct slice *bytes, const struct s
 /* The record of another site that a card in `shared` stands for: whoever reads the card may name it. */
 static bool has_card(struct judge *j, const struct kind *target, const struct id *id)
 {
-    for (unsigned i = 0; i < catalogue_n_kinds; i++) {
-        const struct kind *card = catalogue_kinds[i];
+    const struct kind *card = catalogue_card(target);
 
-        if (card->stream == STREAM_RULE_SHARED && card->published_from != NULL &&
-            strcmp(card->published_from, target->name) == 0 &&
-            j->facts->exists(j->facts->ctx, card, id))
-            return true;
-    }
-    return false;
+    return card != NULL && j->facts->exists(j->facts->ctx, card, id);
 }
 
 static int check_reference(struct task *t, const struct field *f, const struct value *v)
