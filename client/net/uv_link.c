@@ -429,7 +429,7 @@ int link_open(const struct link_options *o, const char *address, struct link **r
               struct err *err)
 {
     char host[256];
-    uint16_t port;
+    uint16_t port = 0;
     struct link *l;
     int status = split(address, host, &port, err);
 
