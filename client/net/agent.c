@@ -22,8 +22,9 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_MS        1000  /* without a watch */
-#define TELL_MS        500   /* between two writings of the state */
+#define LOOK_MS        1000   /* without a watch */
+#define SOON_MAX_MS    64     /* after a write was seen */
+#define TELL_MS        500    /* between two writings of the state */
 #define HOPELESS_MS    300000 /* a person has to act: look again now and then */
 #define ADDRESS_SIZE   272
 #define HEADS_MAX      8
@@ -41,11 +42,13 @@ struct agent {
     bool once;    /* sync: one session */
     bool stopping;
     bool told_due;
-    bool again;   /* a fresh session is wanted at once */
+    bool again;   /* a fresh session is wanted at once, and not yet begun */
     unsigned attempt, address;
     uint64_t seed;
     msec_t city_time, city_time_at; /* the latest known, and when by the loop's clock */
-    int64_t ask;                    /* last seen */
+    int64_t others;                 /* store_others() at the last look */
+    uint64_t soon_ms;
+    int64_t ask, answered;          /* of a command: last seen, last settled */
     msec_t within;                  /* once: without progress */
     enum client_state state;        /* last told */
     const char *state_name;
@@ -101,8 +104,8 @@ static void put_heads(const struct agent *g)
 
 static bool is_settled(const struct agent *g)
 {
-    return strcmp(g->state_name, client_state_name(CLIENT_UP_TO_DATE)) == 0 ||
-           (g->link == NULL && !g->again);
+    return !g->again && (g->link == NULL || strcmp(g->state_name, client_state_name(
+                                                                     CLIENT_UP_TO_DATE)) == 0);
 }
 
 static void tell(struct agent *g)
@@ -124,6 +127,8 @@ static void tell(struct agent *g)
         (void)store_meta_put_int(store_of(g), AGENT_META_ANSWERED, g->ask, NULL);
     if (store_commit(store_of(g), NULL) != 0)
         store_rollback(store_of(g));
+    else if (is_settled(g))
+        g->answered = g->ask;
 }
 
 static void on_tell(uv_timer_t *timer)
@@ -144,7 +149,9 @@ static void changed(struct agent *g, const char *state)
     if (g->once || (same && g->link != NULL))
         return;
     g->told_due = true;
-    if (!uv_is_active((uv_handle_t *)&g->tell))
+    if (is_settled(g) && g->answered != g->ask)
+        tell(g); /* somebody waits for it */
+    else if (!uv_is_active((uv_handle_t *)&g->tell))
         (void)uv_timer_start(&g->tell, on_tell, 0, 0); /* as above */
 }
 
@@ -206,8 +213,6 @@ static void retry(struct agent *g, uint32_t retry_after)
 
     g->attempt++;
     g->address++;
-    if (g->again)
-        wait = 0;
     log_info("agent: not connected code=%s -> next try in %llu ms",
              g->cause.ret == 0 ? "-" : err_code(g->cause.ret), (unsigned long long)wait);
     changed(g, "waiting");
@@ -224,7 +229,7 @@ static void on_end(void *ctx, const struct err *cause, uint32_t retry_after, boo
         g->attempt = 0;
     if (g->stopping || g->once)
         finish(g);
-    else if (g->again && cause->ret == 0)
+    else if (g->again)
         connect_in(g, 0);
     else
         retry(g, retry_after);
@@ -234,7 +239,6 @@ static void on_welcome(void *ctx, const Ztc__Welcome *welcome)
 {
     struct agent *g = ctx;
 
-    g->again = false;
     g->cause = (struct err){.ret = 0};
     if (welcome->city_time > g->city_time) {
         g->city_time = welcome->city_time;
@@ -252,7 +256,8 @@ static void on_change(void *ctx)
         link_end(g->link);
         return;
     }
-    changed(g, client_state_name(s->state));
+    if (s->state < CLIENT_CLOSING) /* what follows the end is told by on_end */
+        changed(g, client_state_name(s->state));
 }
 
 /* The ATTEMPT-th of the comma-separated addresses. */
@@ -287,6 +292,7 @@ static void on_connect(uv_timer_t *timer)
 
     if (g->link != NULL || g->stopping)
         return;
+    g->again = false;
     if (pick_address(g, address)) {
         ret = link_open(&o, address, &g->link, &g->cause);
     } else {
@@ -311,15 +317,18 @@ static void look_for_ask(struct agent *g)
     g->ask = ask;
     g->again = true;
     if (g->link != NULL)
-        link_end(g->link);
+        link_end(g->link); /* on_end goes on */
     else
         connect_in(g, 0);
 }
 
 static void look(struct agent *g)
 {
-    if (g->stopping)
+    int64_t others = store_others(store_of(g));
+
+    if (g->stopping || (others != 0 && others == g->others))
         return;
+    g->others = others;
     if (!g->once)
         look_for_ask(g);
     if (g->link != NULL)
@@ -344,9 +353,16 @@ static void on_look(uv_timer_t *timer)
     watch_progress(timer->data);
 }
 
+/* A write is seen in the directory before its commit can be read: look again, ever more rarely. */
 static void on_soon(uv_timer_t *timer)
 {
-    look(timer->data);
+    struct agent *g = timer->data;
+
+    look(g);
+    if (g->stopping || g->soon_ms >= SOON_MAX_MS)
+        return;
+    g->soon_ms *= 2;
+    (void)uv_timer_start(&g->soon, on_soon, g->soon_ms, 0); /* cannot fail with a callback */
 }
 
 static void on_watch(uv_fs_event_t *watch, const char *name, int what, int status)
@@ -354,8 +370,10 @@ static void on_watch(uv_fs_event_t *watch, const char *name, int what, int statu
     struct agent *g = watch->data;
 
     (void)what;
-    if (status == 0 && name != NULL && strcmp(name, "replica.db-wal") == 0)
-        (void)uv_timer_start(&g->soon, on_soon, 0, 0); /* several at once are one look */
+    if (status != 0 || name == NULL || strcmp(name, "replica.db-wal") != 0 || g->stopping)
+        return;
+    g->soon_ms = 1;
+    (void)uv_timer_start(&g->soon, on_soon, 1, 0); /* several at once are one look */
 }
 
 /* ---- life ---- */
@@ -438,6 +456,7 @@ static int start(struct agent *g, struct err *err)
     g->city_time = (msec_t)store_meta_int(store_of(g), AGENT_META_CITY_TIME, 0);
     g->city_time_at = uv_now(&g->loop);
     g->ask = store_meta_int(store_of(g), AGENT_META_ASK, 0);
+    g->answered = store_meta_int(store_of(g), AGENT_META_ANSWERED, 0);
     g->state_name = "waiting";
     start_handles(g);
     connect_in(g, 0);

@@ -31,6 +31,7 @@ static const char *const statements[ST_COUNT] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
     [ST_COMMIT] = "COMMIT",
     [ST_ROLLBACK] = "ROLLBACK",
+    [ST_DATA_VERSION] = "PRAGMA data_version",
     [ST_SAVE] = "SAVEPOINT act",
     [ST_SAVE_RELEASE] = "RELEASE act",
     [ST_SAVE_ROLLBACK] = "ROLLBACK TO act",
@@ -213,6 +214,15 @@ void store_rollback(struct store *s)
 {
     if (sqlite3_get_autocommit(s->db) == 0)
         (void)sql_run(s->st[ST_ROLLBACK], NULL); /* SQLite rolls back by itself when it cannot */
+}
+
+int64_t store_others(struct store *s)
+{
+    sqlite3_stmt *st = s->st[ST_DATA_VERSION];
+    int64_t version = sql_step(st, NULL) == 1 ? sqlite3_column_int64(st, 0) : 0;
+
+    sql_done(st);
+    return version;
 }
 
 int store_savepoint(struct store *s, struct err *err)

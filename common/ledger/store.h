@@ -52,6 +52,10 @@ int store_begin(struct store *s, struct err *err); /* BEGIN IMMEDIATE; readers: 
 int store_commit(struct store *s, struct err *err);
 void store_rollback(struct store *s);
 
+/* A number that changes whenever another connection has committed; its own commits do not count. Cheap.
+ * 0 when it cannot be told. */
+int64_t store_others(struct store *s);
+
 /* A point inside the transaction to go back to (an act that is refused). */
 int store_savepoint(struct store *s, struct err *err);
 int store_savepoint_release(struct store *s, struct err *err);
