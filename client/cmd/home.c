@@ -17,7 +17,6 @@
 
 const struct conf_item client_settings[] = {
     {"city", "addresses", CONF_TEXT, "", 0, 1024, "市级同步服务的地址，host:port，几个以逗号分隔"},
-    {"log", "level", CONF_TEXT, "info", 0, 16, "日志级别：error、warning、info、debug"},
 };
 const unsigned client_settings_n = sizeof client_settings / sizeof client_settings[0];
 
