@@ -154,6 +154,17 @@ static const char *state_words(const char *state)
     return state;
 }
 
+/* The code that a script looks for, and what it means. */
+static void put_cause(struct buf *b, struct slice cause)
+{
+    char code[STATE_SIZE];
+
+    if (cause.len == 0)
+        return;
+    (void)snprintf(code, sizeof code, "%.*s", (int)cause.len, (const char *)cause.p);
+    buf_printf(b, "，%s %s", code, err_text(err_from_code(code)));
+}
+
 static void status_lines(struct buf *b, const struct status *s)
 {
     const struct replica_facts *f = &s->facts;
@@ -162,8 +173,9 @@ static void status_lines(struct buf *b, const struct status *s)
 
     id_format(&f->id, replica);
     buf_printf(b, "单位：%06u 第%u台\n本机：%s\n", f->site, f->k, replica);
-    buf_printf(b, "同步：%s%s%.*s\n", state_words(s->state), s->cause.len > 0 ? "，" : "",
-               (int)s->cause.len, s->cause.len > 0 ? (const char *)s->cause.p : "");
+    buf_printf(b, "同步：%s", state_words(s->state));
+    put_cause(b, s->cause);
+    buf_u8(b, '\n');
     buf_printf(b, "上传：%s（本机 %" PRIu64 "，市级已答复 %" PRIu64 "）\n",
                all ? "已全部上传" : "尚未全部上传", f->own_n, f->acked_n);
     buf_printf(b, "待上传 %" PRIu64 "，未接受 %" PRIu64 "，冲突 %" PRIu64 "\n", f->pending,

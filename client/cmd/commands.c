@@ -4,10 +4,7 @@
 #define MANY 1000u
 
 static const struct command commands[] = {
-    {"enrol", "接入码|-", "用一次性接入码接入本机；- 从标准输入读", 0, 1, 1, cmd_enrol},
-    {"run", "", "一直保持同步，直到被停止", 0, 0, 0, cmd_run},
-    {"sync", "[--timeout 秒]", "同步一次，直到已全部上传", OPT_BIT(TIMEOUT), 0, 0, cmd_sync},
-    {"enrol", "接入码|-", "用市级给的接入码接入；“-”从标准输入读", 0, 1, 1, cmd_enrol},
+    {"enrol", "接入码|-", "用市级给的接入码接入本机；“-”从标准输入读", 0, 1, 1, cmd_enrol},
     {"run", "", "保持与市级同步，直到收到停止信号", 0, 0, 0, cmd_run},
     {"sync", "[--timeout 秒]", "同步一次，直到已全部上传", OPT_BIT(TIMEOUT), 0, 0, cmd_sync},
     {"status", "", "本机的同步情况：是否已全部上传", 0, 0, 0, cmd_status},

@@ -129,6 +129,7 @@ struct status_job {
 };
 
 static const char *const replica_states[] = {"active", "retired", "lost"};
+static const char *const replica_labels[] = {"在用", "已停用", "已遗失"};
 
 struct replica_out {
     struct json json;
@@ -144,7 +145,7 @@ static int put_replica(void *ctx, const struct replica_row *r)
     if (r->seen_at != 0)
         cal_format_datetime(r->seen_at, seen);
     id_format(&r->id, id);
-    buf_printf(out->text, "%u 第%u台 %s %s %s\n", r->site, r->k, id, replica_states[r->state], seen);
+    buf_printf(out->text, "%u 第%u台 %s %s %s\n", r->site, r->k, id, replica_labels[r->state], seen);
     json_object(j);
     json_kv_str(j, "id", id);
     json_kv_uint(j, "site", r->site);
