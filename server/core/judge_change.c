@@ -283,10 +283,21 @@ static int create(struct task *t)
     return ret != 0 ? ret : rows_add(j, t->row);
 }
 
+/* The merge never trusts a page to have hidden its form from who may not fill it. */
+static int check_role(struct task *t)
+{
+    struct err err = {.ret = 0};
+    int ret = check_writer(t->kind, t->actor, &err);
+
+    return ret == 0 ? 0 : refused(t->j, ret, &err);
+}
+
 static int edit(struct task *t)
 {
-    int ret = check_fields(t);
+    int ret = check_role(t);
 
+    if (ret == 0)
+        ret = check_fields(t);
     if (ret == 0)
         ret = merge(t);
     if (ret == 0)
@@ -352,8 +363,10 @@ static int void_or_not(struct task *t)
     struct judge *j = t->j;
     const struct field_change *voided = change_field(t->c, TAG_VOIDED);
     bool wants = t->c->op == OP_VOID;
-    int ret = 0;
+    int ret = check_role(t);
 
+    if (ret != 0)
+        return ret;
     if (voided == NULL || voided->form != FORM_SET || voided->v.type != V_INT ||
         voided->v.i != (wants ? 1 : 0))
         return judge_refuse(j, E_MALFORMED, NULL);
