@@ -146,16 +146,18 @@ static void tell_batch(struct conn *c, int ret, uint32_t count, uint32_t size, s
     conn_step(c, &ev);
 }
 
+/* The job is free for the next batch as soon as this one is told: its result is taken out first. */
 static void on_read(struct read_job *job)
 {
     struct conn *c = (struct conn *)((char *)job - offsetof(struct conn, read));
+    struct buf body = job->body;
 
     c->reading = false;
     c->held++;
     if (c->stream != NULL)
-        tell_batch(c, job->ret, job->count, job->size, buf_slice(&job->body));
+        tell_batch(c, job->ret, job->count, job->size, buf_slice(&body));
     c->held--;
-    buf_release(&job->body);
+    buf_release(&body);
     conn_job_done(c);
 }
 
