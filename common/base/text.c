@@ -2,6 +2,8 @@
 
 #include "common/base/err.h"
 
+#include <string.h>
+
 /* Length of the sequence at P, 0 when it is not valid. */
 static size_t sequence(const uint8_t *p, size_t len, uint32_t *ret_c)
 {
@@ -28,13 +30,22 @@ static size_t sequence(const uint8_t *p, size_t len, uint32_t *ret_c)
     return n;
 }
 
+/* Most of what is written here: a three-byte sequence that can be neither over-long nor a surrogate. */
+static bool is_plain_three(const uint8_t *p, size_t len)
+{
+    return len >= 3 && p[0] > 0xe0 && p[0] < 0xf0 && p[0] != 0xed && (p[1] & 0xc0) == 0x80 &&
+           (p[2] & 0xc0) == 0x80;
+}
+
 size_t text_valid_prefix(const uint8_t *p, size_t len)
 {
     size_t at = 0;
     uint32_t c;
 
     while (at < len) {
-        size_t n = sequence(p + at, len - at, &c);
+        size_t n = p[at] < 0x80                       ? 1
+                   : is_plain_three(p + at, len - at) ? 3
+                                                      : sequence(p + at, len - at, &c);
 
         if (n == 0)
             break;
@@ -45,10 +56,8 @@ size_t text_valid_prefix(const uint8_t *p, size_t len)
 
 bool text_valid(struct slice s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.p[i] == 0)
-            return false;
-    }
+    if (s.len > 0 && memchr(s.p, 0, s.len) != NULL)
+        return false;
     return text_valid_prefix(s.p, s.len) == s.len;
 }
 

@@ -53,10 +53,16 @@ const struct field *kind_field(const struct kind *kind, uint32_t tag)
     return i > 0 && kind->fields[i - 1].tag == tag ? &kind->fields[i - 1] : NULL;
 }
 
+/* Rules name fields in the midst of every merge: most names differ in their first letter. */
+static bool same(const char *a, const char *b)
+{
+    return a[0] == b[0] && strcmp(a, b) == 0;
+}
+
 const struct field *kind_field_named(const struct kind *kind, const char *name)
 {
     for (unsigned i = 0; i < kind->n_fields; i++) {
-        if (strcmp(kind->fields[i].name, name) == 0) {
+        if (same(kind->fields[i].name, name)) {
             return &kind->fields[i];
         }
     }

@@ -5,6 +5,7 @@
  * two honest replicas can break together: that is check_shared. */
 #include "common/catalogue/check.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -241,15 +242,26 @@ static bool value_is_word(const struct value *v, struct slice word)
     return v->type == V_SET ? value_set_has(v, word) : v->type == V_NULL && word.len == 0;
 }
 
+static const struct value *condition_field(const struct row *row, const char *name, size_t len)
+{
+    char copy[64];
+
+    if (len == 5 && memcmp(name, "state", 5) == 0) { /* by far the most */
+        return row_get(row, TAG_STATE);
+    }
+    assert(len < sizeof copy);
+    memcpy(copy, name, len);
+    copy[len] = '\0';
+    return row_named(row, copy);
+}
+
 bool check_condition(const struct row *row, const char *condition)
 {
-    char name[64];
     size_t len = strcspn(condition, "!=");
     bool negative = condition[len] == '!';
     const char *rest = condition + len + negative + 1;
+    const struct value *v = condition_field(row, condition, len);
 
-    snprintf(name, sizeof name, "%.*s", (int)len, condition);
-    const struct value *v = row_named(row, name);
     for (;;) {
         size_t n = strcspn(rest, "|");
         if (value_is_word(v, (struct slice){(const uint8_t *)rest, n})) {

@@ -11,7 +11,7 @@ struct held {
     struct held *next; /* same bucket */
 };
 
-#define HELD_BUCKETS 256u
+#define HELD_BUCKETS 64u
 #define STREAMS_MAX  24u /* shared, city, 12 sites, and room */
 
 struct judge {
