@@ -337,6 +337,7 @@ void city_forget(struct city *c)
     c->n_actors = 0;
     c->n_counters = 0;
     c->replica.no = 0;
+    c->replica_ahead = false;
 }
 
 static int put_heads(struct city *c, struct err *err)
@@ -352,8 +353,10 @@ static int put_heads(struct city *c, struct err *err)
 
 int city_commit(struct city *c, struct err *err)
 {
-    int ret = put_heads(c, err);
+    int ret = city_replica_keep(c, err);
 
+    if (ret == 0)
+        ret = put_heads(c, err);
     if (ret == 0)
         ret = store_commit(c->store, err);
     if (ret != 0) {

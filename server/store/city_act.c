@@ -57,6 +57,9 @@ int city_act(struct city *c, const struct act *act, struct err *err)
     struct judgement judged;
     int ret;
 
+    ret = city_replica_keep(c, err);
+    if (ret != 0)
+        return ret;
     arena_clear(&c->arena);
     c->replica.no = 0;
     facts = city_facts(c);
@@ -82,11 +85,19 @@ static int put_processed(struct city *c, uint64_t n, uint64_t seq, const uint8_t
     return sql_run(st, err);
 }
 
-static int answered(struct city *c, const struct act *act, struct err *err)
+static void answered(struct city *c, const struct act *act)
+{
+    c->replica.accepted_n = act->changes[act->n - 1].n;
+    c->replica_ahead = true;
+}
+
+int city_replica_keep(struct city *c, struct err *err)
 {
     sqlite3_stmt *st = c->st[CS_REPLICA_ANSWERED];
 
-    c->replica.accepted_n = act->changes[act->n - 1].n;
+    if (!c->replica_ahead)
+        return 0;
+    c->replica_ahead = false;
     sql_bind_int(st, 1, c->replica.no);
     sql_bind_int(st, 2, (int64_t)c->replica.accepted_n);
     sql_bind_blob(st, 3, (struct slice){c->replica.own_chain, HASH_SIZE});
@@ -237,7 +248,6 @@ static int load_replica(struct city *c, const struct id *replica, struct err *er
 
     if (c->replica.no != 0 && id_eq(&c->replica.id, replica))
         return 0;
-    c->replica.no = 0;
     ret = city_replica_get(c, replica, &c->replica, err);
     if (ret == 0)
         ret = sql_prepare(c->db, query, &st, err);
@@ -285,7 +295,7 @@ int city_push_act(struct city *c, const struct id *replica, const struct act *ac
                             judged.ret == 0 ? seq_of(&judged, &act->changes[i]) : 0,
                             act->hashes[i], err);
     if (ret == 0)
-        ret = answered(c, act, err);
+        answered(c, act);
     *ret_refused = judged.ret != 0;
     return ret;
 }

@@ -60,6 +60,7 @@ struct city {
     unsigned n_counters;
     struct replica_row replica; /* the last one pushed for; no 0: none */
     bool replica_refuses;       /* it has refused records */
+    bool replica_ahead;         /* of its row: city_replica_keep writes that once for many acts */
 
     /* The present act. */
     struct arena arena;
@@ -70,6 +71,9 @@ struct city {
 
 struct city_stream *city_stream(struct city *c, uint32_t stream);
 void city_forget(struct city *c);
+
+/* The row of the replica last pushed for, as its acts left it. Before anybody reads it, and at commit. */
+int city_replica_keep(struct city *c, struct err *err);
 
 /* Facts for judging an act of REPLICA (NULL: made at the city). */
 struct judge_facts city_facts(struct city *c);

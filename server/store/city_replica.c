@@ -40,8 +40,10 @@ static void read_replica(sqlite3_stmt *st, struct replica_row *r)
 int city_replica_get(struct city *c, const struct id *id, struct replica_row *ret, struct err *err)
 {
     sqlite3_stmt *st = c->st[CS_REPLICA_BY_ID];
-    int status;
+    int status = city_replica_keep(c, err);
 
+    if (status != 0)
+        return status;
     sql_bind_id(st, 1, id);
     status = sql_step(st, err);
     if (status == 1) {
@@ -59,9 +61,9 @@ int city_replica_each(struct city *c, int (*cb)(void *ctx, const struct replica_
 {
     sqlite3_stmt *st = c->st[CS_REPLICA_EACH];
     struct replica_row r;
-    int status;
+    int status = city_replica_keep(c, err);
 
-    while ((status = sql_step(st, err)) == 1) {
+    while (status == 0 && (status = sql_step(st, err)) == 1) {
         read_replica(st, &r);
         status = cb(ctx, &r);
         if (status != 0)
@@ -74,8 +76,11 @@ int city_replica_each(struct city *c, int (*cb)(void *ctx, const struct replica_
 /* Run an update that must meet one replica. */
 static int update_one(struct city *c, sqlite3_stmt *st, struct err *err)
 {
-    int ret = sql_run(st, err);
+    int ret = city_replica_keep(c, err);
 
+    if (ret == 0)
+        ret = sql_run(st, err);
+    sql_done(st);
     c->replica.no = 0;
     if (ret == 0 && sqlite3_changes(c->db) == 0)
         return err_set(err, E_NOTFOUND, "没有登记过这台计算机");
