@@ -290,6 +290,7 @@ static void put_status(struct json *j, struct status_job *s)
     put_counts(j, d);
     put_store(j, d);
     json_object_end(j);
+    buf_u8(j->out, '\n');
 }
 
 /* For people: who is here and whether all is well. */

@@ -9,6 +9,7 @@
  * When the stream is gone, jobs under way finish by themselves and find nobody to tell. */
 #include "server/net/sync_internal.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct server_event conn_event(const struct conn *c, enum server_event_kind kind)
@@ -177,6 +178,7 @@ static bool serve_read(struct conn *c)
     if (had) {
         tell_batch(c, 0, count, size, buf_slice(&body));
     } else {
+        assert(!c->reading); /* the session asks for one batch at a time */
         c->reading = true;
         c->jobs++;
         c->read.stream = c->read_stream;
