@@ -134,6 +134,16 @@ static int take_words(struct deed *d, struct change *c, const struct row *before
     return ret != 0 ? ret : take_pairs(d, c, before, pairs, n);
 }
 
+/* The state that records of KIND begin in; empty where they have none. */
+static struct slice first_state(const struct kind *kind)
+{
+    for (unsigned i = 0; i < kind->n_transitions; i++) {
+        if (kind->transitions[i].from == NULL)
+            return slice_str(kind->transitions[i].to);
+    }
+    return (struct slice){NULL, 0};
+}
+
 int deed_add(struct deed *d)
 {
     struct change c = {.op = OP_CREATE};
@@ -146,6 +156,7 @@ int deed_add(struct deed *d)
     if (ret != 0)
         return ret;
     c.kind = kind->tag;
+    c.to = first_state(kind);
     c.stream = kind->stream == STREAM_RULE_SITE_OR_CITY ? STREAM_CITY : 0;
     ret = take_words(d, &c, NULL, 1);
     if (ret == 0)
@@ -221,13 +232,16 @@ int deed_do(struct deed *d)
     return ret != 0 ? ret : tell(d, &c);
 }
 
-/* ---- accounts: by the directory's permissions, as `system` ---- */
+/* ---- accounts: by the directory's permissions ---- */
 
 int deed_user_add(struct deed *d)
 {
     const struct kind *kind = catalogue_kind_named("user_account");
     struct change c = {.op = OP_CREATE, .kind = kind->tag, .stream = STREAM_CITY};
-    struct actor system = {.is_system = true, .side = SIDE_CITY, .site = SITE_CITY};
+    /* Nobody's account, yet judged like a person's deed: one login once, roles of this side. */
+    struct actor keeper = {.roles = role_bit(slice_str("sec_admin")),
+                           .side = SIDE_CITY,
+                           .site = SITE_CITY};
     const char *name = args_text(d->args, OPT_NAME), *role = args_text(d->args, OPT_ROLE);
     struct pair *pairs, *all;
     bool named = name != NULL;
@@ -250,7 +264,7 @@ int deed_user_add(struct deed *d)
         all[n++] = (struct pair){"role", slice_str(role)};
     ret = take_pairs(d, &c, NULL, all, n);
     if (ret == 0)
-        ret = write_act(d, &c, &system);
+        ret = write_act(d, &c, &keeper);
     return ret != 0 ? ret : tell(d, &c);
 }
 
@@ -449,6 +463,8 @@ static int write_row(void *ctx, const struct import_row *row, struct err *err)
         c.fields[n++] =
             (struct field_change){.tag = TAG_HISTORIC, .form = FORM_SET, .v = value_int(1)};
     c.n_fields = n;
+    if (row->before == NULL && c.to.len == 0)
+        c.to = first_state(kind);
     if (row->before != NULL)
         c.record = row->before->id;
     else if (kind->stream == STREAM_RULE_SITE_OR_CITY)
