@@ -45,6 +45,7 @@ int deed_enrol(struct deed *d);
 int deed_revoke(struct deed *d);
 int deed_user_add(struct deed *d);
 int deed_add(struct deed *d);
+int deed_set(struct deed *d);
 int deed_do(struct deed *d);
 int deed_import(struct deed *d);
 int deed_rebuild(struct deed *d);

@@ -24,8 +24,8 @@ static const struct {
 } deeds[] = {
     {"enrol", deed_enrol, false},       {"replica revoke", deed_revoke, false},
     {"user add", deed_user_add, false}, {"add", deed_add, false},
-    {"do", deed_do, false},             {"import", deed_import, false},
-    {"rebuild", deed_rebuild, true},
+    {"set", deed_set, false},           {"do", deed_do, false},
+    {"import", deed_import, false},     {"rebuild", deed_rebuild, true},
 };
 
 static const char *const option_names[OPT_COUNT] = {

@@ -164,6 +164,26 @@ int deed_add(struct deed *d)
     return ret != 0 ? ret : tell(d, &c);
 }
 
+int deed_set(struct deed *d)
+{
+    struct change c = {.op = OP_SET};
+    struct actor actor;
+    struct row *row;
+    int ret = find_actor(d, &actor);
+
+    if (ret == 0)
+        ret = store_resolve(d->view.store, d->args->arena, NULL, slice_str(d->args->words[0]),
+                            &row, d->err);
+    if (ret != 0)
+        return ret;
+    c.kind = row->kind->tag;
+    c.record = row->id;
+    ret = take_words(d, &c, row, 1);
+    if (ret == 0 && c.n_fields > 0) /* what a record holds already is no deed */
+        ret = write_act(d, &c, &actor);
+    return ret != 0 ? ret : tell(d, &c);
+}
+
 static bool is_word(const char *word, const char *code, const char *label)
 {
     return strcmp(word, code) == 0 || strcmp(word, label) == 0;

@@ -5,7 +5,9 @@
 #define ANY 1024
 
 static const struct command commands[] = {
-    {"init", "[--listen 地址:端口] [--enrol-listen 地址:端口] [--term 届次]", "建立市级数据和密钥",
+    {"init",
+     "[--listen 地址:端口] [--enrol-listen 地址:端口] [--term 届次] [--hash sm3|sha256]",
+     "建立市级数据和密钥",
      OPT_BIT(LISTEN) | OPT_BIT(ENROL_LISTEN) | OPT_BIT(TERM) | OPT_BIT(HASH), 0, 0, cmd_init},
     {"run", "", "运行市级服务，直到收到停止信号", 0, 0, 0, cmd_run},
     {"status", "", "市级服务是否在运行，各县市区计算机的情况", 0, 0, 0, cmd_status},
@@ -27,7 +29,11 @@ static const struct command commands[] = {
      OPT_BIT(AS) | OPT_BIT(QUIET), 2, ANY, cmd_deed},
     {"add", "类别 字段=值… [--as 登录名]", "登记一条记录", OPT_BIT(AS) | OPT_BIT(QUIET), 1, ANY,
      cmd_deed},
-    {"import", "类别 文件 [--map 列名=字段]… [--set 字段=值]…", "从表格导入，全部成功才写入",
+    {"set", "编号或标识 字段=值… [--as 登录名]", "修改一条记录", OPT_BIT(AS) | OPT_BIT(QUIET), 2, ANY,
+     cmd_deed},
+    {"import",
+     "类别 文件 [--map 列名=字段]… [--set 字段=值]… [--historic] [--dry-run] [--as 登录名]",
+     "从表格导入，全部成功才写入",
      OPT_BIT(AS) | OPT_BIT(MAP) | OPT_BIT(SET) | OPT_BIT(HISTORIC) | OPT_BIT(DRY_RUN), 2, 2,
      cmd_deed},
     {"verify", "", "校验全部数据流", 0, 0, 0, cmd_verify},
