@@ -264,7 +264,7 @@ int creation_check(const struct check *c, const struct row *row, const struct ac
     }
     for (unsigned i = 0; i < k->n_transitions; i++) {
         const struct transition *t = &k->transitions[i];
-        if (t->from != NULL || (row_state(row).len > 0 && !row_in_state(row, t->to))) {
+        if (t->from != NULL || !row_in_state(row, t->to)) {
             continue;
         }
         best = transition_check(c, t, row, actor, err);

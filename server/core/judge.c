@@ -203,6 +203,15 @@ static int add_presets(struct judge *j, struct change *c, const struct kind *kin
     return ret;
 }
 
+/* A creation whose author named no state begins in the kind's first. */
+static void begin_state(const struct kind *kind, struct change *c)
+{
+    for (unsigned i = 0; c->to.len == 0 && i < kind->n_transitions; i++) {
+        if (kind->transitions[i].from == NULL)
+            c->to = slice_str(kind->transitions[i].to);
+    }
+}
+
 int judge_complete(struct judge *j, struct change *c, uint32_t site)
 {
     const struct kind *kind = catalogue_kind(c->kind);
@@ -216,6 +225,7 @@ int judge_complete(struct judge *j, struct change *c, uint32_t site)
         ret = site_of_parents(j, kind, c, &site);
     if (ret != 0)
         return ret;
+    begin_state(kind, c);
     c->stream = stream_of(kind, site);
     of = c->stream <= STREAM_CITY ? SITE_CITY : c->stream;
     code = judge_text(j, "%06u", of);
