@@ -202,6 +202,8 @@ static void test_creation__roles_and_fields(void **state)
     (void)state;
     shelf_init(&s);
     struct row *o = shelf_put(&s, "opinion", "title", "路灯", NULL);
+    assert_int_equal(creation_check(&s.check, o, &clerk, &err), E_STATE);
+    shelf_set(&s, o, "state", "collected");
     assert_int_equal(creation_check(&s.check, o, &clerk, &err), E_INVALID);
     shelf_fill(&s, o);
     assert_int_equal(creation_check(&s.check, o, &clerk, &err), 0);
@@ -676,7 +678,7 @@ static int create(struct story *y, struct row *t, struct err *err)
     struct actor a = shelf_actor("proposal_committee", SIDE_CITY);
 
     *err = (struct err){0};
-    shelf_set(&y->s, t, "state", "");
+    shelf_set(&y->s, t, "state", "assigned");
     return creation_check(&y->s.check, t, &a, err);
 }
 
