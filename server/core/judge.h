@@ -19,8 +19,9 @@ struct judge_facts {
     const struct random *random;
     const struct hasher *hasher;
     struct merge_history history; /* of the act's replica */
-    /* The record exists (any kind's id, cheaply); used for references. */
-    bool (*exists)(void *ctx, const struct kind *kind, const struct id *id);
+    /* The record exists where a record of STREAM may name it: in STREAM itself or in `shared`; those of
+     * `city` name every record. Cheaply, for references. */
+    bool (*exists)(void *ctx, const struct kind *kind, const struct id *id, uint32_t stream);
     bool (*is_author)(void *ctx, uint64_t seq, const struct id *replica); /* in the act's stream */
     uint64_t (*stream_seq)(void *ctx, uint32_t stream); /* the last committed or planned seq */
     /* The next number of a named series, from 1, without holes while acts succeed. */

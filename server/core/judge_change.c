@@ -142,7 +142,14 @@ static bool has_card(struct judge *j, const struct kind *target, const struct id
 {
     const struct kind *card = catalogue_card(target);
 
-    return card != NULL && j->facts->exists(j->facts->ctx, card, id);
+    return card != NULL && j->facts->exists(j->facts->ctx, card, id, STREAM_SHARED);
+}
+
+/* Readers of STREAM hold the record: a reference never points where they cannot follow. */
+static bool is_within(const struct row *row, uint32_t stream)
+{
+    return row != NULL &&
+           (row->stream == stream || row->stream == STREAM_SHARED || stream == STREAM_CITY);
 }
 
 static int check_reference(struct task *t, const struct field *f, const struct value *v)
@@ -157,12 +164,12 @@ static int check_reference(struct task *t, const struct field *f, const struct v
         int ret;
 
         memcpy(id.b, v->s.p + i * ID_SIZE, ID_SIZE);
-        if (j->facts->exists(j->facts->ctx, target, &id))
+        if (j->facts->exists(j->facts->ctx, target, &id, t->c->stream))
             continue;
         ret = rows_get(j, target, &id, &row);
         if (ret != 0)
             return ret;
-        if (row == NULL && !has_card(j, target, &id))
+        if (!is_within(row, t->c->stream) && !has_card(j, target, &id))
             return judge_refuse(j, E_PARENT, "“%s”所指的%s不存在", f->label, target->label);
     }
     return 0;
@@ -179,6 +186,22 @@ static bool well_formed(const struct field *f, const struct field_change *fc)
     if (f->vanish == VANISH_SITE) /* an emptied field has nothing to seal */
         return fc->v.type == V_SEALED || fc->v.type == V_NULL;
     return fc->v.type != V_SEALED;
+}
+
+/* Elements that join a set must each be good; what becomes of the whole is a matter of merging. */
+static int check_delta(struct task *t, const struct field *f, const struct field_change *fc,
+                       struct err *err)
+{
+    bool many = f->type == FT_SET || f->type == FT_REFS || f->type == FT_FILES;
+    enum value_type type = f->type == FT_SET ? V_SET : V_IDS;
+    struct field one = *f;
+
+    if (!many || t->c->op == OP_CREATE || (fc->v.type != type && fc->v.type != V_NULL) ||
+        (fc->del.type != type && fc->del.type != V_NULL))
+        return err_set(err, E_MALFORMED, "“%s”的填写形式不对", f->label);
+    one.min = 0;
+    one.max = INT64_MAX;
+    return check_value(&one, &fc->v, err);
 }
 
 static int check_field(struct task *t, const struct field_change *fc)
@@ -202,7 +225,7 @@ static int check_field(struct task *t, const struct field_change *fc)
         if (ret != 0)
             return refused(t->j, ret, &err);
     }
-    ret = fc->form == FORM_DELTA ? 0 : check_value(f, &fc->v, &err);
+    ret = fc->form == FORM_DELTA ? check_delta(t, f, fc, &err) : check_value(f, &fc->v, &err);
     if (ret != 0)
         return refused(t->j, ret, &err);
     return check_reference(t, f, &fc->v);
@@ -418,6 +441,25 @@ static int on_existing(struct task *t)
     }
 }
 
+/* A set into which two replicas together put too much, or from which they took too much. A city user has
+ * the whole set before him and is told. */
+static int check_sets(struct task *t, uint64_t seq)
+{
+    struct err err = {.ret = 0};
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < t->c->n_fields; i++) {
+        uint32_t tag = t->c->fields[i].tag;
+
+        if (t->c->fields[i].form != FORM_DELTA ||
+            check_value(kind_field(t->kind, tag), row_get(t->row, tag), &err) == 0)
+            continue;
+        ret = t->actor->side == SIDE_CITY ? refused(t->j, E_INVALID, &err)
+                                          : judge_clash(t->j, t->row, tag, seq);
+    }
+    return ret;
+}
+
 static int check_clash(struct task *t, uint64_t seq)
 {
     struct check check = check_of(t->j);
@@ -427,6 +469,9 @@ static int check_clash(struct task *t, uint64_t seq)
 
     if (t->actor->is_system || row_voided(t->row))
         return 0;
+    ret = check_sets(t, seq);
+    if (ret != 0)
+        return ret;
     ret = check_shared(&check, t->row, &tag, &err);
     if (ret != E_CONFLICT)
         return ret;

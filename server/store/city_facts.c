@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static uint64_t known_key(const struct kind *kind, const struct id *id)
+static uint64_t known_key(const struct kind *kind, const struct id *id, uint32_t stream)
 {
     uint64_t key = 0;
 
@@ -12,7 +12,7 @@ static uint64_t known_key(const struct kind *kind, const struct id *id)
         key = key << 8 | id->b[i];
     for (int i = 0; i < 8; i++)
         key ^= (uint64_t)id->b[i] << (8 * i);
-    key ^= (uint64_t)kind->tag * 0x9e3779b97f4a7c15u;
+    key ^= ((uint64_t)stream << 32 | kind->tag) * 0x9e3779b97f4a7c15u;
     return key == 0 ? 1 : key;
 }
 
@@ -20,15 +20,16 @@ static int prepare_exists(struct city *c, unsigned at, struct err *err)
 {
     char text[160];
 
-    (void)sqlite3_snprintf(sizeof text, text, "SELECT 1 FROM \"%w\" WHERE rid = ?1",
-                           catalogue_kinds[at]->name);
+    (void)sqlite3_snprintf(sizeof text, text,
+                           "SELECT 1 FROM \"%w\" WHERE rid = ?1 AND (stream IN (?2, %u) OR ?2 = %u)",
+                           catalogue_kinds[at]->name, STREAM_SHARED, STREAM_CITY);
     return sql_prepare(c->db, text, &c->exists[at], err);
 }
 
-static bool exists(void *ctx, const struct kind *kind, const struct id *id)
+static bool exists(void *ctx, const struct kind *kind, const struct id *id, uint32_t stream)
 {
     struct city *c = ctx;
-    uint64_t key = known_key(kind, id);
+    uint64_t key = known_key(kind, id, stream);
     uint64_t *slot = &c->known[key % KNOWN_SLOTS];
     unsigned at = 0;
     bool found;
@@ -40,6 +41,7 @@ static bool exists(void *ctx, const struct kind *kind, const struct id *id)
     if (c->exists[at] == NULL && prepare_exists(c, at, NULL) != 0)
         return false;
     sql_bind_id(c->exists[at], 1, id);
+    sql_bind_int(c->exists[at], 2, stream);
     found = sql_step(c->exists[at], NULL) == 1;
     sql_done(c->exists[at]);
     if (found)
