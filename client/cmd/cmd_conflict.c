@@ -356,18 +356,25 @@ static void refused_json(struct listing *l, const struct refused_row *r, const s
     json_object_end(&l->j);
 }
 
-static void refused_line(struct listing *l, const struct refused_row *r, const struct change *c)
+static int refused_line(struct listing *l, const struct refused_row *r, const struct change *c)
 {
     const struct kind *kind = catalogue_kind(c->kind);
-    char time[TIME_SIZE], id[ID_TEXT_SIZE];
+    char time[TIME_SIZE];
+    int ret = 0;
 
     format_time(r->at, time);
-    id_format(&c->record, id);
-    buf_printf(&l->b, "第%llu—%llu项  %s  %s  %s\n  %.*s ", (unsigned long long)r->first_n,
-               (unsigned long long)r->last_n, time, kind != NULL ? kind->label : "", id,
-               (int)r->code.len, (const char *)r->code.p);
+    buf_printf(&l->b, "第%llu", (unsigned long long)r->first_n);
+    if (r->last_n != r->first_n)
+        buf_printf(&l->b, "—%llu", (unsigned long long)r->last_n);
+    buf_printf(&l->b, "项  %s", time);
+    if (kind != NULL) {
+        buf_printf(&l->b, "  %s ", kind->label);
+        ret = names_put(&l->w->names, kind, &c->record, &l->b, l->w->err);
+    }
+    buf_printf(&l->b, "\n  %.*s ", (int)r->code.len, (const char *)r->code.p);
     text_plain(&l->b, r->text, false);
     buf_u8(&l->b, '\n');
+    return ret;
 }
 
 static int on_refused(void *ctx, const struct refused_row *r)
@@ -375,16 +382,17 @@ static int on_refused(void *ctx, const struct refused_row *r)
     struct listing *l = ctx;
     struct change c;
     struct arena a;
+    int ret = 0;
 
     arena_init(&a, OUT_MAX);
     refused_target(r, &a, &c);
     if (l->w->args->json)
         refused_json(l, r, &c);
     else
-        refused_line(l, r, &c);
+        ret = refused_line(l, r, &c);
     l->n++;
     arena_release(&a);
-    return 0;
+    return ret;
 }
 
 int cmd_refused(const struct args *a, struct err *err)
