@@ -219,9 +219,11 @@ static int judge_actor_of(struct city *c, struct act *act, struct judgement *jud
         return 0;
     }
     ret = city_account(c, &act->changes[0].actor, c->replica.site, &act->actor, &known, err);
-    if (ret == 0 && !known)
-        judged->ret = err_set(&judged->err, E_ROLE, "提交更改的账户不存在或已停用");
-    return ret;
+    if (ret == E_QUARANTINE)
+        judged->ret = err_set(&judged->err, ret, "提交更改的账户已停用，更改暂存待市级核准");
+    else if (ret == 0 && !known)
+        judged->ret = err_set(&judged->err, E_ROLE, "提交更改的账户不存在");
+    return ret == E_QUARANTINE ? 0 : ret;
 }
 
 static int judge_push(struct city *c, struct act *act, struct judgement *judged, struct err *err)

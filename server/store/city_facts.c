@@ -176,9 +176,10 @@ int city_account(struct city *c, const struct id *account, uint32_t stream, stru
     }
     status = store_row_get(c->store, &c->arena, catalogue_kind_named("user_account"), account, &row,
                            err);
-    if (status != 0 || row == NULL || row->stream != stream || row_voided(row) ||
-        row_int(row, "active") != 1)
+    if (status != 0 || row == NULL || row->stream != stream)
         return status;
+    if (row_voided(row) || row_int(row, "active") != 1)
+        return E_QUARANTINE;
     *ret = actor_of(row);
     *ret_known = true;
     if (c->n_actors == ACTORS_MAX)

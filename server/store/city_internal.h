@@ -84,7 +84,8 @@ int city_write(struct city *c, const struct judgement *judged, struct err *err);
 /* Judge and write an act made here, by SYSTEM or a user. */
 int city_counters_put(struct city *c, struct err *err);
 
-/* The account as an actor, cached. *ret_known false: there is none such in STREAM. */
+/* The account as an actor, cached. *ret_known false: there is none such in STREAM. E_QUARANTINE: it was
+ * switched off. */
 int city_account(struct city *c, const struct id *account, uint32_t stream, struct actor *ret,
                  bool *ret_known, struct err *err);
 
