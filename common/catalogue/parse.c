@@ -415,13 +415,16 @@ int check_parse(struct arena *a, const struct field *f, struct slice text, struc
     }
     struct slice s = clean(a, text);
     if (s.p == NULL) {
-        return E_NOMEM;
+        return err_set(err, E_NOMEM, NULL);
     }
     if (s.len == 0) {
         *ret = value_null();
         return 0;
     }
     int r = parse_typed(a, f, s, &v, err);
+    if (r == E_NOMEM) {
+        return err_set(err, r, NULL);
+    }
     if (r == 0) {
         r = check_value(f, &v, err);
     }

@@ -60,7 +60,7 @@ int merge_change(struct arena *a, const struct row *row, const struct change *c,
 {
     *ret = (struct merge_result){.n_withheld = 0};
     if (c->op == OP_SET && row_voided(row))
-        return withhold_all(a, row, c, ret);
+        return withhold_all(a, row, c, ret) == 0 ? 0 : err_set(err, E_NOMEM, NULL);
     ret->withheld = arena_alloc(a, c->n_fields * sizeof *ret->withheld);
     ret->conflicts = arena_alloc(a, c->n_fields * sizeof *ret->conflicts);
     if (ret->withheld == NULL || ret->conflicts == NULL)

@@ -16,12 +16,15 @@
 static void *wire_alloc(void *data, size_t size)
 {
     struct wire_arena *w = data;
-    void *p = NULL;
+    void *p;
 
-    if (size <= w->limit)
-        p = arena_alloc(w->arena, size);
-    if (p == NULL) {
+    if (size > w->limit || size > w->arena->max - w->arena->used) {
         w->full = true;
+        return NULL;
+    }
+    p = arena_alloc(w->arena, size);
+    if (p == NULL) {
+        w->out = true;
         return NULL;
     }
     w->limit -= size;
@@ -42,11 +45,13 @@ void wire_arena_init(struct wire_arena *w, struct arena *a, size_t message_size)
     w->allocator = (ProtobufCAllocator){wire_alloc, wire_free, w};
     w->arena = a;
     w->limit = limit < ARENA_MIN ? ARENA_MIN : limit;
-    w->full = false;
+    w->full = w->out = false;
 }
 
 int wire_arena_error(const struct wire_arena *w)
 {
+    if (w->out)
+        return E_NOMEM;
     return w->full ? E_TOOBIG : E_MALFORMED;
 }
 

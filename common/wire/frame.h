@@ -71,10 +71,11 @@ struct wire_arena {
     struct arena *arena;
     size_t limit; /* bytes of the arena this unpacking may still take */
     bool full;    /* the limit was met */
+    bool out;     /* memory was out */
 };
 void wire_arena_init(struct wire_arena *w, struct arena *a, size_t message_size);
 
-/* What a failed unpacking means: E_TOOBIG or E_MALFORMED. */
+/* What a failed unpacking means: E_NOMEM, E_TOOBIG or E_MALFORMED. */
 int wire_arena_error(const struct wire_arena *w);
 
 static inline struct slice wire_slice(ProtobufCBinaryData d)

@@ -69,6 +69,8 @@ int token_parse(struct slice text, struct token *ret)
     }
     wire_arena_init(&w, &a, packed.len);
     m = ztc__token__unpack(&w.allocator, packed.len, packed.p);
+    if (m == NULL && w.out)
+        result = E_NOMEM;
     if (m == NULL || check_token(m) != 0)
         goto out;
     copy_token(m, ret);
