@@ -76,9 +76,12 @@ static uint64_t on_wire(size_t len)
 
 void light_send(struct light *l, struct slice frame)
 {
+    int ret;
+
     l->net->bytes_out += on_wire(frame.len);
-    if (stream_write(l->stream, frame) != 0)
-        light_fail("cannot write to the city");
+    ret = stream_write(l->stream, frame);
+    if (ret != 0)
+        light_fail("cannot write to the city: %s", err_code(ret));
 }
 
 static void send_out(struct light *l)
@@ -257,6 +260,7 @@ void light_open(struct light *l, struct light_net *n, size_t at)
 
 void light_close(struct light *l)
 {
+    (void)uv_timer_stop(&l->ping); /* cannot fail */
     stream_close(l->stream);
 }
 
