@@ -254,9 +254,11 @@ static int seal_site_value(struct work *k, const struct field *f, struct field_c
     buf_put(plain, fc->salt, SALT_SIZE);
     value_encode(plain, &fc->v);
     random_fill(&r->keys.random, nonce, sizeof nonce);
-    if (plain->ret != 0 ||
-        r->keys.site_seal(r->keys.site_ctx, buf_slice(plain), nonce, sealed) != 0)
-        return err_set(err, E_INTERNAL, "“%s”加密失败", f->label);
+    if (plain->ret != 0)
+        return err_set(err, plain->ret, NULL);
+    if (r->keys.site_seal(r->keys.site_ctx, buf_slice(plain), nonce, sealed) != 0)
+        return err_set(err, sealed->ret == E_NOMEM ? E_NOMEM : E_INTERNAL, "“%s”加密失败",
+                       f->label);
     fc->v = (struct value){.type = V_SEALED,
                            .s = {arena_dup(k->w->a, sealed->p, sealed->len), sealed->len}};
     return fc->v.s.p != NULL ? 0 : err_set(err, E_NOMEM, NULL);

@@ -26,7 +26,7 @@ int rest_seal(struct replica *r, struct slice plain, bool secret, struct slice s
     buf_clear(&r->scratch);
     buf_u8(&r->scratch, REST_SEALED);
     if (vault->seal(vault->ctx, plain, seed, &r->scratch) != 0 || r->scratch.ret != 0)
-        return err_set(err, E_INTERNAL, "个人信息加密失败");
+        return err_set(err, r->scratch.ret == E_NOMEM ? E_NOMEM : E_INTERNAL, "个人信息加密失败");
     *ret = buf_slice(&r->scratch);
     return 0;
 }
@@ -89,6 +89,18 @@ int own_change_get(struct replica *r, struct arena *a, uint64_t n, struct own_ch
     return E_NOTFOUND;
 }
 
+int own_change_read(struct arena *a, uint64_t n, struct slice bytes, struct slice side,
+                    struct change *ret, struct err *err)
+{
+    int status = change_decode(a, bytes, side, ret);
+
+    if (status == 0)
+        return 0;
+    if (status == E_NOMEM)
+        return err_set(err, status, NULL);
+    return err_set(err, E_CORRUPT, "本机第 %llu 项更改已损坏", (unsigned long long)n);
+}
+
 int overlay_changes(struct replica *r, struct arena *a, const struct id *record,
                     struct change **ret, size_t *ret_n, struct err *err)
 {
@@ -111,9 +123,9 @@ int overlay_changes(struct replica *r, struct arena *a, const struct id *record,
         }
         status = changes == NULL || bytes.p == NULL ? err_set(err, E_NOMEM, NULL)
                                                     : rest_open(r, a, sql_blob(st, 2), &side, err);
-        if (status == 0 && change_decode(a, bytes, side, &changes[n]) != 0)
-            status = err_set(err, E_CORRUPT, "本机第 %lld 项更改已损坏",
-                             (long long)sqlite3_column_int64(st, 0));
+        if (status == 0)
+            status = own_change_read(a, (uint64_t)sqlite3_column_int64(st, 0), bytes, side,
+                                     &changes[n], err);
         if (status != 0)
             break;
         n++;

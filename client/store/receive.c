@@ -378,8 +378,8 @@ static int withdraw(struct replica *r, struct arena *a, uint64_t n, struct err *
     bool covered;
     int ret = own_change_get(r, a, n, &own, err);
 
-    if (ret == 0 && change_decode(a, own.bytes, own.side, &c) != 0)
-        ret = err_set(err, E_CORRUPT, "本机第 %llu 项更改已损坏", (unsigned long long)n);
+    if (ret == 0)
+        ret = own_change_read(a, n, own.bytes, own.side, &c, err);
     if (ret != 0)
         return ret;
     kind = catalogue_kind(c.kind);

@@ -116,6 +116,10 @@ int rest_open(struct replica *r, struct arena *a, struct slice rest, struct slic
 int own_change_get(struct replica *r, struct arena *a, uint64_t n, struct own_change *ret,
                    struct err *err);
 
+/* Own change N decoded into A: E_CORRUPT when it cannot be. */
+int own_change_read(struct arena *a, uint64_t n, struct slice bytes, struct slice side,
+                    struct change *ret, struct err *err);
+
 /* The pending changes of a record, oldest first, decoded into A. */
 int overlay_changes(struct replica *r, struct arena *a, const struct id *record,
                     struct change **ret, size_t *ret_n, struct err *err);

@@ -93,8 +93,9 @@ static int value_of_entry(struct conflicts *x, const struct conflict_row *row, u
     status = store_entry_get(x->r->store, stream, seq, &x->a, &e, x->err);
     if (status != 0)
         return status;
-    if (change_decode(&x->a, e.bytes, e.side, &c) != 0)
-        return err_set(x->err, E_CORRUPT, "数据流 %u 第 %llu 条记录无法识别", stream,
+    status = change_decode(&x->a, e.bytes, e.side, &c);
+    if (status != 0)
+        return err_set(x->err, status == E_NOMEM ? E_NOMEM : E_CORRUPT, "数据流 %u 第 %llu 条记录无法识别", stream,
                        (unsigned long long)seq);
     *ret_by = c.actor;
     *ret_at = c.made_at;
@@ -217,12 +218,17 @@ static int verify_entry(void *ctx, const struct entry *e)
     uint8_t hash[HASH_SIZE], chain[HASH_SIZE];
     struct verdict verdict;
     struct change c;
+    int ret;
 
     arena_clear(&v->a);
     if (e->seq != v->at.seq + 1)
         return bad_entry(v, v->at.seq + 1, "缺失");
-    if (change_decode(&v->a, e->bytes, e->side, &c) != 0 ||
-        verdict_decode(&v->a, e->verdict, &verdict) != 0)
+    ret = change_decode(&v->a, e->bytes, e->side, &c);
+    if (ret == 0)
+        ret = verdict_decode(&v->a, e->verdict, &verdict);
+    if (ret == E_NOMEM)
+        return err_set(v->err, ret, NULL);
+    if (ret != 0)
         return bad_entry(v, e->seq, "无法识别");
     change_hash(v->r->hasher, e->bytes, hash);
     chain_next(v->r->hasher, v->at.hash, e->seq, e->received_at, e->verdict, hash, chain);
@@ -303,8 +309,9 @@ static int verify_kept(struct verify *v)
         arena_clear(&v->a);
         change_hash(v->r->hasher, sql_blob(st, 1), hash);
         ret = rest_open(v->r, &v->a, sql_blob(st, 2), &side, v->err);
-        if (ret == 0 && (change_decode(&v->a, sql_blob(st, 1), side, &c) != 0 || c.n != n ||
-                         change_check_side(v->r->hasher, &c) != 0))
+        if (ret == 0)
+            ret = own_change_read(&v->a, n, sql_blob(st, 1), side, &c, v->err);
+        if (ret == 0 && (c.n != n || change_check_side(v->r->hasher, &c) != 0))
             ret = err_set(v->err, E_CORRUPT, "本机第 %llu 项更改已损坏", (unsigned long long)n);
         if (ret == 0)
             ret = note_own(v, n, hash);
@@ -377,11 +384,14 @@ static int replay(void *ctx, const struct entry *e)
     struct verdict v;
     struct change c;
     struct row *row;
+    int ret;
 
     arena_clear(&b->a);
-    if (change_decode(&b->a, e->bytes, e->side, &c) != 0 ||
-        verdict_decode(&b->a, e->verdict, &v) != 0)
-        return err_set(b->err, E_CORRUPT, "数据流 %u 第 %llu 条记录无法识别", e->stream,
+    ret = change_decode(&b->a, e->bytes, e->side, &c);
+    if (ret == 0)
+        ret = verdict_decode(&b->a, e->verdict, &v);
+    if (ret != 0)
+        return err_set(b->err, ret == E_NOMEM ? E_NOMEM : E_CORRUPT, "数据流 %u 第 %llu 条记录无法识别", e->stream,
                        (unsigned long long)e->seq);
     return store_apply(b->r->store, &b->a, &c, &v, e->seq, &row, b->err);
 }

@@ -324,7 +324,7 @@ static int seal_at_rest(struct store *s, struct arena *a, const struct id *recor
                             (struct slice){seed + ID_SIZE + 4, seed_len - ID_SIZE - 4},
                             (struct slice){seed, seed_len}, b);
     if (status != 0 || b->ret != 0)
-        return err_set(err, E_INTERNAL, "个人信息加密失败");
+        return err_set(err, b->ret == E_NOMEM ? E_NOMEM : E_INTERNAL, "个人信息加密失败");
     *ret = (struct slice){arena_dup(a, b->p, b->len), b->len};
     return ret->p != NULL ? 0 : err_set(err, E_NOMEM, NULL);
 }

@@ -374,10 +374,13 @@ static int seal_side(struct store *s, const struct entry *e, const struct change
         seed[HASH_SIZE + i] = (uint8_t)(e->seq >> (8 * i));
     buf_clear(&s->scratch);
     buf_u8(&s->scratch, AT_REST_SEALED);
-    if (s->vault->seal(s->vault->ctx, e->side, (struct slice){seed, sizeof seed}, &s->scratch) != 0)
-        return err_set(err, E_INTERNAL, "个人信息加密失败");
+    if (s->vault->seal(s->vault->ctx, e->side, (struct slice){seed, sizeof seed}, &s->scratch) !=
+            0 ||
+        s->scratch.ret != 0)
+        return err_set(err, s->scratch.ret == E_NOMEM ? E_NOMEM : E_INTERNAL,
+                       "个人信息加密失败");
     *ret = buf_slice(&s->scratch);
-    return s->scratch.ret;
+    return 0;
 }
 
 int store_entry_append(struct store *s, const struct entry *e, const struct change *c,

@@ -79,10 +79,13 @@ static int on_stream(void *ctx, const struct stream_head *h)
     c->streams[c->n_streams] = (struct city_stream){.now = *h};
     buf_init(&c->streams[c->n_streams].head, HEAD_MAX);
     buf_init(&c->streams[c->n_streams].signature, HEAD_MAX);
+    buf_init(&c->streams[c->n_streams].next_head, HEAD_MAX);
+    buf_init(&c->streams[c->n_streams].next_signature, HEAD_MAX);
     c->n_streams++;
     return 0;
 }
 
+/* Into next_head and next_signature: nobody sees them before show_head. */
 static int sign_head(struct city *c, struct city_stream *s)
 {
     struct head h = {.ledger = c->ledger,
@@ -95,23 +98,39 @@ static int sign_head(struct city *c, struct city_stream *s)
     memcpy(h.hash, s->now.hash, HASH_SIZE);
     buf_init(&message, HEAD_MAX);
     head_to_sign(&message, &h);
-    buf_clear(&s->head);
-    buf_clear(&s->signature);
-    head_encode(&s->head, &h);
-    ret = c->signer.sign(c->signer.ctx, buf_slice(&message), &s->signature);
+    buf_clear(&s->next_head);
+    buf_clear(&s->next_signature);
+    head_encode(&s->next_head, &h);
+    ret = message.ret != 0 ? message.ret : s->next_head.ret;
     if (ret == 0)
-        ret = message.ret != 0 ? message.ret : s->head.ret;
-    s->head_seq = h.seq;
+        ret = c->signer.sign(c->signer.ctx, buf_slice(&message), &s->next_signature);
     buf_release(&message);
     return ret;
+}
+
+static void show_head(struct city_stream *s)
+{
+    struct buf head = s->head;
+    struct buf signature = s->signature;
+
+    s->head = s->next_head;
+    s->signature = s->next_signature;
+    s->next_head = head;
+    s->next_signature = signature;
+    s->head_seq = s->now.seq;
 }
 
 static int load_streams(struct city *c, struct err *err)
 {
     int ret = store_stream_each(c->store, on_stream, c, err);
 
-    for (unsigned i = 0; ret == 0 && i < c->n_streams; i++)
+    for (unsigned i = 0; ret == 0 && i < c->n_streams; i++) {
         ret = sign_head(c, &c->streams[i]);
+        if (ret == 0)
+            show_head(&c->streams[i]);
+        else
+            (void)err_set(err, ret, "签名失败：%s", err_text(ret));
+    }
     return ret;
 }
 
@@ -267,6 +286,8 @@ void city_close(struct city *c)
     for (unsigned i = 0; i < c->n_streams; i++) {
         buf_release(&c->streams[i].head);
         buf_release(&c->streams[i].signature);
+        buf_release(&c->streams[i].next_head);
+        buf_release(&c->streams[i].next_signature);
     }
     arena_release(&c->arena);
     mem_free(c->exists);
@@ -340,13 +361,17 @@ void city_forget(struct city *c)
     c->replica_ahead = false;
 }
 
+/* Signed before the commit, which must be the last thing that can fail: what is durable is answered. */
 static int put_heads(struct city *c, struct err *err)
 {
     int ret = 0;
 
     for (unsigned i = 0; ret == 0 && i < c->n_streams; i++) {
-        if (c->streams[i].advanced)
-            ret = store_stream_put(c->store, &c->streams[i].now, err);
+        if (!c->streams[i].advanced)
+            continue;
+        ret = sign_head(c, &c->streams[i]);
+        ret = ret != 0 ? err_set(err, ret, "签名失败：%s", err_text(ret))
+                       : store_stream_put(c->store, &c->streams[i].now, err);
     }
     return ret;
 }
@@ -371,8 +396,7 @@ int city_commit(struct city *c, struct err *err)
             continue;
         s->advanced = false;
         c->advanced[c->n_advanced++] = s->now.stream;
-        if (sign_head(c, s) != 0)
-            return err_set(err, E_INTERNAL, "已写入，但签名失败"); /* the old head still stands */
+        show_head(s);
     }
     return 0;
 }

@@ -64,6 +64,8 @@ int city_act(struct city *c, const struct act *act, struct err *err)
     c->replica.no = 0;
     facts = city_facts(c);
     ret = judge_act(&c->arena, &facts, act, &judged);
+    if (ret == 0)
+        ret = c->asked;
     if (ret != 0)
         return err_set(err, ret, NULL);
     if (judged.ret != 0)
@@ -160,12 +162,16 @@ static int fallen(struct city *c, const struct id *record, uint64_t n)
 {
     sqlite3_stmt *st = c->st[CS_REFUSED_FIND];
     int ret = -1;
+    int status;
 
     sql_bind_int(st, 1, c->replica.no);
     sql_bind_id(st, 2, record);
     sql_bind_int(st, 3, (int64_t)n);
-    if (sql_step(st, NULL) == 1 && sqlite3_column_type(st, 0) != SQLITE_NULL)
+    status = sql_step(st, NULL);
+    if (status == 1 && sqlite3_column_type(st, 0) != SQLITE_NULL)
         ret = sqlite3_column_int(st, 0);
+    else if (status < 0 && c->asked == 0)
+        c->asked = status;
     sql_done(st);
     return ret;
 }
@@ -239,6 +245,8 @@ static int judge_push(struct city *c, struct act *act, struct judgement *judged,
         return ret;
     c->act_stream = c->replica.site;
     ret = judge_act(&c->arena, &facts, act, judged);
+    if (ret == 0)
+        ret = c->asked;
     return ret == 0 ? 0 : err_set(err, ret, NULL);
 }
 
@@ -258,9 +266,12 @@ static int load_replica(struct city *c, const struct id *replica, struct err *er
         return ret;
     }
     sql_bind_int(st, 1, c->replica.no);
-    c->replica_refuses = sql_step(st, err) == 1 && sqlite3_column_int(st, 0) != 0;
+    ret = sql_step(st, err);
+    c->replica_refuses = ret == 1 && sqlite3_column_int(st, 0) != 0;
     (void)sqlite3_finalize(st); /* repeats the result of the step */
-    return 0;
+    if (ret < 0)
+        c->replica.no = 0;
+    return ret < 0 ? ret : 0;
 }
 
 static bool in_order(const struct city *c, const struct act *act)

@@ -19,6 +19,7 @@ static int check_entry(void *ctx, const struct entry *e)
     uint8_t bytes_hash[HASH_SIZE], hash[HASH_SIZE];
     struct change change;
     struct verdict verdict;
+    int ret;
 
     if (e->seq > w->upto)
         return 1;
@@ -28,10 +29,13 @@ static int check_entry(void *ctx, const struct entry *e)
     if (e->seq != w->at.seq + 1 || memcmp(hash, e->hash, HASH_SIZE) != 0)
         return err_set(w->err, E_CORRUPT, "数据流 %u 第 %llu 条与校验链不符", w->at.stream,
                        (unsigned long long)(w->at.seq + 1));
-    if (change_decode(&w->a, e->bytes, e->side, &change) != 0 ||
-        change_check_side(w->c->hasher, &change) != 0 ||
-        verdict_decode(&w->a, e->verdict, &verdict) != 0)
-        return err_set(w->err, E_CORRUPT, "数据流 %u 第 %llu 条内容损坏", w->at.stream,
+    ret = change_decode(&w->a, e->bytes, e->side, &change);
+    if (ret == 0)
+        ret = change_check_side(w->c->hasher, &change);
+    if (ret == 0)
+        ret = verdict_decode(&w->a, e->verdict, &verdict);
+    if (ret != 0)
+        return err_set(w->err, ret == E_NOMEM ? E_NOMEM : E_CORRUPT, "数据流 %u 第 %llu 条内容损坏", w->at.stream,
                        (unsigned long long)e->seq);
     w->at.seq = e->seq;
     memcpy(w->at.hash, hash, HASH_SIZE);

@@ -26,27 +26,37 @@ static int prepare_exists(struct city *c, unsigned at, struct err *err)
     return sql_prepare(c->db, text, &c->exists[at], err);
 }
 
+/* A question the store could not answer must not become a verdict. */
+static void note_failure(struct city *c, int ret)
+{
+    if (ret < 0 && c->asked == 0)
+        c->asked = ret;
+}
+
 static bool exists(void *ctx, const struct kind *kind, const struct id *id, uint32_t stream)
 {
     struct city *c = ctx;
     uint64_t key = known_key(kind, id, stream);
     uint64_t *slot = &c->known[key % KNOWN_SLOTS];
     unsigned at = 0;
-    bool found;
+    int ret = 0;
 
     if (*slot == key)
         return true;
     while (catalogue_kinds[at] != kind)
         at++;
-    if (c->exists[at] == NULL && prepare_exists(c, at, NULL) != 0)
-        return false;
-    sql_bind_id(c->exists[at], 1, id);
-    sql_bind_int(c->exists[at], 2, stream);
-    found = sql_step(c->exists[at], NULL) == 1;
-    sql_done(c->exists[at]);
-    if (found)
+    if (c->exists[at] == NULL)
+        ret = prepare_exists(c, at, NULL);
+    if (ret == 0) {
+        sql_bind_id(c->exists[at], 1, id);
+        sql_bind_int(c->exists[at], 2, stream);
+        ret = sql_step(c->exists[at], NULL);
+        sql_done(c->exists[at]);
+    }
+    note_failure(c, ret);
+    if (ret == 1)
         *slot = key;
-    return found;
+    return ret == 1;
 }
 
 /* Byte 1 to 16 of the author's bytes is the replica: common/ledger/change.h. */
@@ -54,8 +64,10 @@ static bool is_author(void *ctx, uint64_t seq, const struct id *replica)
 {
     struct city *c = ctx;
     struct entry e;
+    int ret = store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL);
 
-    if (store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL) != 0)
+    note_failure(c, ret);
+    if (ret != 0)
         return false;
     return e.bytes.len > ID_SIZE && memcmp(e.bytes.p + 1, replica->b, ID_SIZE) == 0;
 }
@@ -67,15 +79,23 @@ static uint64_t entry_of(void *ctx, uint64_t n, uint32_t tag, bool *ret_withheld
     struct verdict v;
     struct entry e;
     uint64_t seq = 0;
+    int ret;
 
     if (c->replica.no == 0)
         return 0;
     sql_bind_int(st, 1, POS(c->replica.no, n));
-    if (sql_step(st, NULL) == 1)
+    ret = sql_step(st, NULL);
+    if (ret == 1)
         seq = (uint64_t)sqlite3_column_int64(st, 0);
     sql_done(st);
-    if (seq == 0 || store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL) != 0 ||
-        verdict_decode(&c->arena, e.verdict, &v) != 0)
+    if (ret >= 0 && seq == 0)
+        return 0;
+    if (ret == 1)
+        ret = store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL);
+    if (ret == 0)
+        ret = verdict_decode(&c->arena, e.verdict, &v);
+    note_failure(c, ret);
+    if (ret != 0)
         return 0;
     *ret_withheld = verdict_withholds(&v, tag);
     return seq;
@@ -133,6 +153,7 @@ struct judge_facts city_facts(struct city *c)
     c->lookup_on = (struct store_lookup){.store = c->store, .arena = &c->arena};
     c->lookup = store_lookup(&c->lookup_on);
     c->n_counters = 0;
+    c->asked = 0;
     return (struct judge_facts){.lookup = &c->lookup,
                                 .settings = &c->settings,
                                 .random = &c->random,

@@ -27,6 +27,7 @@ struct city_stream {
     bool advanced;     /* in this group */
     struct buf head;   /* committed: bytes */
     struct buf signature;
+    struct buf next_head, next_signature; /* of the group that is being committed */
     uint64_t head_seq;
 };
 
@@ -67,6 +68,7 @@ struct city {
     struct store_lookup lookup_on;
     struct lookup lookup;
     uint32_t act_stream;
+    int asked; /* the first failure of the store to answer the judge: its verdict is worth nothing */
 };
 
 struct city_stream *city_stream(struct city *c, uint32_t stream);
