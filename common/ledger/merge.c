@@ -17,16 +17,18 @@ uint64_t merge_field_seq(const struct row *row, uint32_t tag)
     return row->created_seq;
 }
 
-/* The author was shown his own pending value N: he saw what stands if the entry that N became holds
- * the field's last word, that is, nothing changed the field after it and it was not withheld. */
-static bool saw_standing(const struct merge_history *history, uint64_t last,
+/* Whether the author had the standing value before his eyes. Without a pending value of his own he saw
+ * the stream up to his cursor. With one, that lay over the stream, wherever the cursor stood: he saw what
+ * stands only if the entry that N became holds the field's last word, that is, it was not withheld and
+ * nothing changed the field after it. */
+static bool saw_standing(const struct merge_history *history, uint64_t last, uint64_t seen,
                          const struct field_change *f)
 {
     bool withheld = false;
     uint64_t seq;
 
     if (f->saw_n == 0)
-        return false;
+        return last <= seen;
     seq = history->entry_of(history->ctx, f->saw_n, f->tag, &withheld);
     return seq != 0 && !withheld && last <= seq;
 }
@@ -38,7 +40,7 @@ static bool conflicts(const struct row *row, const struct change *c,
 
     if (f->form == FORM_DELTA || value_eq(row_get(row, f->tag), &f->v))
         return false;
-    return last > c->seen && !saw_standing(history, last, f);
+    return !saw_standing(history, last, c->seen, f);
 }
 
 static int withhold_all(struct arena *a, const struct row *row, const struct change *c,

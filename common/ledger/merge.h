@@ -34,8 +34,9 @@ uint64_t merge_field_seq(const struct row *row, uint32_t tag);
 
 /* Judge the fields of C (OP_SET, OP_TRANSITION, OP_VOID, OP_UNVOID) against ROW.
  *
- *  - a field applies when its last entry is not above c->seen, or its author was shown the pending
- *    value that became (or equalled) what stands: design.md §2;
+ *  - a field that showed the stream's value applies when its last entry is not above c->seen; one that
+ *    showed the author's own pending value (saw_n) applies when that change became, or equalled, what
+ *    stands: the cursor alone says nothing then, for the pending value hid what the stream had;
  *  - an equal value changes nothing and conflicts with nothing;
  *  - FORM_DELTA merges by elements and never conflicts here;
  *  - everything of an OP_SET on a voided record is withheld, one record-level conflict;

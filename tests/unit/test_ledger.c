@@ -408,6 +408,18 @@ static void test_merge__own_pending_was_seen(void **state)
     assert_int_equal(merged(&f->a, row_at(&f->a, 20), 3, 4, "水利局", &older).n_conflicts, 1);
 }
 
+/* A pending value hides the stream's: that the cursor had passed the standing value does not mean that
+ * its author saw it. */
+static void test_merge__pending_hides_the_stream(void **state)
+{
+    struct fixture *f = *state;
+    struct history withheld = {4, 25, true};
+    struct history became = {4, 20, false};
+
+    assert_int_equal(merged(&f->a, row_at(&f->a, 20), 22, 4, "水利局", &withheld).n_conflicts, 1);
+    assert_int_equal(merged(&f->a, row_at(&f->a, 20), 22, 4, "水利局", &became).n_conflicts, 0);
+}
+
 /* An edit that meets a void is withheld whole. */
 static void test_merge__void_beats_edit(void **state)
 {
@@ -459,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_merge__unseen_conflicts),
         cmocka_unit_test(test_merge__equal_is_silent),
         cmocka_unit_test(test_merge__own_pending_was_seen),
+        cmocka_unit_test(test_merge__pending_hides_the_stream),
         cmocka_unit_test(test_merge__void_beats_edit),
         cmocka_unit_test(test_apply__withheld_and_unknown),
     };
