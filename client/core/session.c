@@ -244,11 +244,11 @@ static void watch_peer(struct client_session *s, msec_t now)
 }
 
 static void send_ping(struct client_session *s, const struct client_event *ev,
-                      struct client_update *up)
+                      struct client_update *up, bool answer)
 {
     Ztc__Ping m = ZTC__PING__INIT;
 
-    m.answer = true;
+    m.answer = answer;
     m.clock = ev->clock;
     m.has_waiting = true;
     m.waiting = s->ledger.waiting;
@@ -272,7 +272,7 @@ static void on_timer(struct client_session *s, const struct client_event *ev,
                late[CLIENT_DUE_DRAIN]) {
         client_session_fail(s, ev, up, E_TIMEOUT);
     } else if (late[CLIENT_DUE_PING]) {
-        send_ping(s, ev, up);
+        send_ping(s, ev, up, true);
     }
 }
 
@@ -492,6 +492,8 @@ static void on_end(struct client_session *s, const struct client_event *ev,
 {
     bool connected = s->state != CLIENT_CONNECTING;
 
+    if (is_serving(s))
+        send_ping(s, ev, up, false); /* the city's last word on 已全部上传, until we are back */
     if (connected)
         put_bye(up, E_CLOSED);
     client_session_close(s, ev, up, 0, connected ? CLIENT_CLOSE_FLUSHED : CLIENT_CLOSE_NOW);

@@ -207,6 +207,8 @@ static int run_heard(struct write_job *job, struct city *city, struct err *err)
 
     if (ret != 0)
         return ret;
+    if (r.said_n < r.accepted_n)
+        r.said_n = r.accepted_n; /* what it handed in since Hello */
     if (j->only_waiting)
         return city_replica_heard(city, &j->replica, job->now, r.skew_ms, r.said_n, j->said_waiting,
                                   slice_str(r.software), err);

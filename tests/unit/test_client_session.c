@@ -345,7 +345,7 @@ static void test_client_session__narrative(void **state)
     expect_state(f, "up-to-date");
 
     step(f, (struct client_event){.kind = CLIENT_END});
-    expect(f, "bye ZT-CLOSED\nclose flushed\n");
+    expect(f, "ping answer\nbye ZT-CLOSED\nclose flushed\n");
     step(f, (struct client_event){.kind = CLIENT_GONE});
     expect_state(f, "offline");
     assert_int_equal(f->s.cause, 0);
