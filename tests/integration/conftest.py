@@ -1,4 +1,5 @@
 """A city and county computers made of the real binaries, over real TLS, on ports of their own."""
+import csv
 import json
 import os
 import pathlib
@@ -22,6 +23,12 @@ def binary(name, *folders):
 
 ZTCD = binary("ztcd", "server")
 ZTC = binary("ztc", "client")
+
+MEMBER = ["gender=男", "level=county", "sector_id=经济", "unit_title=某公司经理", "expertise=经济管理",
+          "phone=13812345678", "term_id=政协郴州市第五届委员会", "party=中共党员", "status=active"]
+STUDIO = {"层级": "县级", "类别": "委员个人", "特色": "界别特色", "界别": "经济", "地址": "鹿峰路1号",
+          "对口委室": "提案委", "公开电话": "0735-4431234", "管理主体": "桂阳县政协", "接待时间": "每周一",
+          "状态": "运行中", "批准日期": "2020-5-1", "批准会议": "主席会议", "所属届次": "政协郴州市第五届委员会"}
 
 
 def pytest_configure(config):
@@ -116,6 +123,16 @@ class County:
 
     def add(self, *words):
         return self.run("add", *words, "--quiet").stdout.strip()
+
+    def settle(self, member="李建国", studio="鹿峰工作室"):
+        """A member, and a studio that was there before the system."""
+        row = dict(STUDIO, 工作室名称=studio, 负责人=member)
+        sheet = self.dir.parent / (self.dir.name + "-studio.csv")
+        with open(sheet, "w", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows([row.keys(), row.values()])
+        record = self.add("member", f"name={member}", *MEMBER)
+        self.run("import", "studio", sheet, "--historic")
+        return record
 
     def sync(self, expect=0):
         return self.run("sync", expect=expect)
