@@ -11,11 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARENA_MAX  (256u << 20)
 #define OUT_MAX    (32u << 20)
 #define DETAIL_MAX (1u << 20)
+#define WAIT_MS    5000
+#define LOOK_MS    20
 
 static const struct {
     const char *name;
@@ -262,23 +265,37 @@ static int do_here(struct home *h, const struct args *a, struct err *err)
     return ret;
 }
 
+/* By the daemon, or here where none serves. 1: the directory is taken, yet nobody answers: a daemon that
+ * starts or stops, or another command. */
+static int try_deed(struct home *h, const struct args *a, struct err *err)
+{
+    int lock, ret = ask_deed(h, a, err);
+
+    if (ret != E_UNREACHABLE)
+        return ret;
+    ret = home_lock(h, &lock, err);
+    if (ret != 0)
+        return ret == E_BUSY ? 1 : ret;
+    err->text[0] = '\0';
+    ret = do_here(h, a, err);
+    (void)close(lock);
+    return ret;
+}
+
 int cmd_deed(const struct args *a, struct err *err)
 {
+    struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
     struct home h;
-    int lock, ret = home_init(&h, args_text(a, OPT_DIR), err);
+    int ret = home_init(&h, args_text(a, OPT_DIR), err);
 
     if (ret == 0 && !home_exists(&h))
         ret = err_set(err, E_NOTFOUND, "%s 中没有市级数据，请先运行 ztcd init", h.dir);
     if (ret == 0)
-        ret = ask_deed(&h, a, err);
-    if (ret == E_UNREACHABLE) {
-        ret = home_lock(&h, &lock, err);
-        if (ret == 0) {
-            err->text[0] = '\0';
-            ret = do_here(&h, a, err);
-            (void)close(lock);
-        }
+        ret = try_deed(&h, a, err);
+    for (unsigned waited = 0; ret == 1 && waited < WAIT_MS; waited += LOOK_MS) {
+        (void)nanosleep(&pause, NULL); /* woken early, it looks early */
+        ret = try_deed(&h, a, err);
     }
     home_release(&h);
-    return ret;
+    return ret == 1 ? E_BUSY : ret; /* in the words of the last attempt */
 }
