@@ -155,7 +155,7 @@ static int exchange(const struct home *h, const struct args *a, struct slice req
         ret = control_answer_parse(buf_slice(&in), &out, a->detail, err);
     if (out.len > 0)
         (void)fwrite(out.p, 1, out.len, a->out); /* checked at the end of main */
-    (void)close(fd); /* everything was read */
+    (void)close(fd);                             /* everything was read */
     buf_release(&in);
     buf_release(&out);
     return ret;
