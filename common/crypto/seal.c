@@ -5,10 +5,10 @@
 #include "common/base/mem.h"
 #include "common/crypto/secret_file.h"
 
-#include <assert.h>
 #include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Key, nonce and additional data are in; the context waits for text. */
@@ -97,9 +97,9 @@ int seal_open(const struct seal_key *key, struct slice aad, struct slice sealed,
 void seal_nonce(const struct seal_key *key, struct slice seed, uint8_t ret_nonce[SEAL_NONCE_SIZE])
 {
     uint8_t mac[EVP_MAX_MD_SIZE];
-    const uint8_t *made = HMAC(EVP_sha256(), key->b, SEAL_KEY_SIZE, seed.p, seed.len, mac, NULL);
 
-    assert(made != NULL); /* a nonce that is not from the seed would be worse than an end */
+    if (HMAC(EVP_sha256(), key->b, SEAL_KEY_SIZE, seed.p, seed.len, mac, NULL) == NULL)
+        abort(); /* a nonce that is not from the seed would be worse than an end */
     memcpy(ret_nonce, mac, SEAL_NONCE_SIZE);
 }
 
