@@ -353,7 +353,8 @@ static void on_look(uv_timer_t *timer)
     watch_progress(timer->data);
 }
 
-/* A write is seen in the directory before its commit can be read: look again, ever more rarely. */
+/* A write is seen in the directory before its commit can be read: look again, ever more rarely. One that
+ * is made by our own programs says so when it can be read (store_touch). */
 static void on_soon(uv_timer_t *timer)
 {
     struct agent *g = timer->data;
@@ -371,6 +372,9 @@ static void on_watch(uv_fs_event_t *watch, const char *name, int what, int statu
 
     (void)what;
     if (status != 0 || name == NULL || strcmp(name, "replica.db-wal") != 0 || g->stopping)
+        return;
+    look(g);
+    if (g->stopping)
         return;
     g->soon_ms = 1;
     (void)uv_timer_start(&g->soon, on_soon, 1, 0); /* several at once are one look */

@@ -304,17 +304,13 @@ static int take_batch(struct batch *b, uint32_t stream, uint64_t first_seq,
     return ret == 0 ? close_batch(b, &h, head, signature, err) : ret;
 }
 
-int replica_apply(struct replica *r, uint32_t stream, uint64_t first_seq,
-                  const struct arrived *entries, size_t n, struct slice head,
-                  struct slice signature, struct err *err)
+static int apply_batch(struct replica *r, uint32_t stream, uint64_t first_seq,
+                       const struct arrived *entries, size_t n, struct slice head,
+                       struct slice signature, struct err *err)
 {
     struct batch b = {.r = r};
-    struct err here = {.ret = 0};
-    int ret;
+    int ret = replica_begin(r, err);
 
-    if (err == NULL)
-        err = &here;
-    ret = replica_begin(r, err);
     if (ret != 0)
         return ret;
     arena_init(&b.a, WORK_MAX);
@@ -324,6 +320,25 @@ int replica_apply(struct replica *r, uint32_t stream, uint64_t first_seq,
         return replica_commit(r, err);
     replica_rollback(r);
     return ret;
+}
+
+/* Not synced: after a power cut the replica may stand where it stood before, its own changes pending
+ * again, and the city sends the same once more. A transaction that is synced takes this one with it. */
+int replica_apply(struct replica *r, uint32_t stream, uint64_t first_seq,
+                  const struct arrived *entries, size_t n, struct slice head,
+                  struct slice signature, struct err *err)
+{
+    struct err here = {.ret = 0};
+    int ret, after;
+
+    if (err == NULL)
+        err = &here;
+    ret = store_set_synced(r->store, false, err);
+    if (ret != 0)
+        return ret;
+    ret = apply_batch(r, stream, first_seq, entries, n, head, signature, err);
+    after = store_set_synced(r->store, true, ret == 0 ? err : NULL);
+    return ret != 0 ? ret : after;
 }
 
 /* ---- refusals ---- */

@@ -307,6 +307,16 @@ static int write_act(struct writing *w, const struct id *account, struct draft *
     return ret;
 }
 
+/* An agent that watches the files pushes at once. */
+static int finish(struct replica *r, struct err *err)
+{
+    int ret = replica_commit(r, err);
+
+    if (ret == 0)
+        store_touch(r->store);
+    return ret;
+}
+
 int replica_write(struct replica *r, struct arena *a, const struct id *account,
                   struct draft *drafts, size_t n, uint64_t seen, msec_t now, struct err *err)
 {
@@ -331,7 +341,7 @@ int replica_write(struct replica *r, struct arena *a, const struct id *account,
         return ret;
     }
     if (ret == 0)
-        return replica_commit(r, err);
+        return finish(r, err);
     replica_rollback(r);
     return ret;
 }
@@ -349,7 +359,7 @@ int replica_write_end(struct replica *r, bool commit, struct err *err)
     if (!r->open)
         return err_set(err, E_STATE, "没有正在进行的写入");
     if (commit && !r->failed)
-        return replica_commit(r, err);
+        return finish(r, err);
     commit = commit && r->failed;
     replica_rollback(r);
     return commit ? err_set(err, E_STATE, "此前的写入已失败，未写入任何内容") : 0;

@@ -5,8 +5,10 @@
 #include "common/base/text.h"
 #include "common/ledger/store_internal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 extern const char embed_0001_log[];
 
@@ -223,6 +225,20 @@ int64_t store_others(struct store *s)
 
     sql_done(st);
     return version;
+}
+
+int store_set_synced(struct store *s, bool synced, struct err *err)
+{
+    return sql_exec(s->db, synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+                    err);
+}
+
+void store_touch(struct store *s)
+{
+    const char *file = sqlite3_db_filename(s->db, "main");
+
+    if (file != NULL && file[0] != '\0')
+        (void)utimensat(AT_FDCWD, sqlite3_filename_wal(file), NULL, 0); /* they look by themselves too */
 }
 
 int store_savepoint(struct store *s, struct err *err)

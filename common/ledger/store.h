@@ -56,6 +56,14 @@ void store_rollback(struct store *s);
  * 0 when it cannot be told. */
 int64_t store_others(struct store *s);
 
+/* Whether transactions from the next one on are on the disk when their commit returns (they are, unless
+ * told otherwise) or with a later one that is: for what can be had again. */
+int store_set_synced(struct store *s, bool synced, struct err *err);
+
+/* Tell those who watch the files that there is something new to read: a watch on them by itself wakes
+ * when a commit is written, which is before it can be read. */
+void store_touch(struct store *s);
+
 /* A point inside the transaction to go back to (an act that is refused). */
 int store_savepoint(struct store *s, struct err *err);
 int store_savepoint_release(struct store *s, struct err *err);
