@@ -166,26 +166,28 @@ static int add_missing_columns(struct store *s, const struct kind *kind, struct 
 }
 
 /* The catalogue the tables were made for, 0 for a new file. */
-static int catalogue_stored(sqlite3 *db)
+static int catalogue_stored(sqlite3 *db, struct err *err)
 {
     sqlite3_stmt *st;
-    int version = 0;
+    int ret = sql_prepare(db, "SELECT value FROM meta WHERE name = 'catalogue'", &st, err);
 
-    if (sql_prepare(db, "SELECT value FROM meta WHERE name = 'catalogue'", &st, NULL) != 0)
-        return 0;
-    if (sql_step(st, NULL) == 1)
-        version = sqlite3_column_int(st, 0);
+    if (ret != 0)
+        return ret;
+    ret = sql_step(st, err);
+    if (ret == 1)
+        ret = sqlite3_column_int(st, 0);
     (void)sqlite3_finalize(st); /* repeats the result of the step */
-    return version;
+    return ret;
 }
 
 int projection_migrate(struct store *s, struct err *err)
 {
     struct buf ddl;
-    int ret = 0;
+    int ret = catalogue_stored(s->db, err);
 
-    if (catalogue_stored(s->db) == CATALOGUE_VERSION)
-        return 0;
+    if (ret < 0 || ret == CATALOGUE_VERSION)
+        return ret < 0 ? ret : 0;
+    ret = 0;
     buf_init(&ddl, SQL_MAX);
     for (unsigned i = 0; i < catalogue_n_kinds && ret == 0; i++) {
         const struct kind *kind = catalogue_kinds[i];
