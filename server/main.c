@@ -1,6 +1,10 @@
+/* ztcd: the city's daemon and its administration. */
 #include "server/admin/admin.h"
+
+#include <sys/stat.h>
 
 int main(int argc, char **argv)
 {
+    (void)umask(077); /* whatever is written belongs to the service's own user; umask cannot fail */
     return program_main(&ztcd_program, argc, argv);
 }
