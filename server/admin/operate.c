@@ -8,9 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STOP_WITHIN_MS 15000
-#define STOP_LOOK_MS   20
-#define LINE_BYTES     4096
+#define STOP_WITHIN_MS  15000
+#define START_WITHIN_MS 5000
+#define LOCK_LOOK_MS    20
+#define LINE_BYTES      4096
 
 static const char *setting_of(const struct home *h, const char *name)
 {
@@ -57,6 +58,37 @@ int cmd_init(const struct args *a, struct err *err)
     return ret;
 }
 
+/* ---- the lock ---- */
+
+/* The lock once it is free, at most WITHIN_MS from now; HOPELESS (may be NULL) ends the wait. */
+static int lock_within(const struct home *h, unsigned within_ms,
+                       bool (*hopeless)(const struct home *h), int *ret_lock, struct err *err)
+{
+    struct timespec pause = {.tv_nsec = LOCK_LOOK_MS * 1000000L};
+    int ret = home_lock(h, ret_lock, err);
+
+    for (unsigned waited = 0; ret == E_BUSY && waited < within_ms; waited += LOCK_LOOK_MS) {
+        if (hopeless != NULL && hopeless(h))
+            break;
+        (void)nanosleep(&pause, NULL); /* woken early, it looks early */
+        ret = home_lock(h, ret_lock, err);
+    }
+    if (ret == 0)
+        err->text[0] = '\0'; /* of the attempts */
+    return ret;
+}
+
+/* A daemon answers: it will not let go of the directory. */
+static bool is_served(const struct home *h)
+{
+    int fd;
+
+    if (home_control(h, &fd, NULL) != 0)
+        return false;
+    (void)close(fd);
+    return true;
+}
+
 /* ---- serving ---- */
 
 static int serve(struct home *h, struct city *city, struct err *err)
@@ -93,8 +125,8 @@ int cmd_run(const struct args *a, struct err *err)
 
     if (ret == 0 && !home_exists(&h))
         ret = err_set(err, E_NOTFOUND, "%s 中没有市级数据，请先运行 ztcd init", h.dir);
-    if (ret == 0)
-        ret = home_lock(&h, &lock, err);
+    if (ret == 0) /* a short command lets go of it in a moment */
+        ret = lock_within(&h, START_WITHIN_MS, is_served, &lock, err);
     if (ret == 0)
         ret = home_load(&h, err);
     if (ret == 0)
@@ -123,19 +155,11 @@ int cmd_status(const struct args *a, struct err *err)
 
 static int wait_for_lock(const struct home *h, struct err *err)
 {
-    struct timespec pause = {.tv_nsec = STOP_LOOK_MS * 1000000L};
-    int lock, ret;
+    int lock, ret = lock_within(h, STOP_WITHIN_MS, NULL, &lock, err);
 
-    for (unsigned waited = 0; waited < STOP_WITHIN_MS; waited += STOP_LOOK_MS) {
-        ret = home_lock(h, &lock, err);
-        if (ret != E_BUSY) {
-            if (ret == 0)
-                (void)close(lock);
-            return ret;
-        }
-        (void)nanosleep(&pause, NULL); /* woken early, it looks early */
-    }
-    return err_set(err, E_TIMEOUT, "市级服务没有按时停止");
+    if (ret == 0)
+        (void)close(lock);
+    return ret == E_BUSY ? err_set(err, E_TIMEOUT, "市级服务没有按时停止") : ret;
 }
 
 int cmd_stop(const struct args *a, struct err *err)

@@ -1,6 +1,8 @@
 """Two computers of a county and the city between them."""
+import fcntl
 import shutil
 import signal
+import threading
 
 from conftest import wait_until
 
@@ -109,6 +111,14 @@ def test_sigterm_drains(city, make_county):
 
 def test_a_second_daemon_is_refused(city):
     assert city.run("run", expect=1).stderr.startswith("ZT-BUSY ")
+
+
+def test_a_daemon_waits_for_a_short_command(make_city):
+    city = make_city(start=False)
+    with open(city.dir / "ztcd.lock", "w", encoding="ascii") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(0.5, fcntl.flock, (held, fcntl.LOCK_UN)).start()
+        city.start()
 
 
 def test_commands_without_the_daemon(make_city):
