@@ -71,6 +71,20 @@ bool home_exists(const struct home *h)
     return access(home_file(h, "city.db", &p), F_OK) == 0;
 }
 
+/* Where the daemon listens for commands; the system gives such a path little room. */
+static int control_address(const struct home *h, struct sockaddr_un *ret, struct err *err)
+{
+    struct home_path p;
+    size_t len = strlen(home_file(h, "control.sock", &p));
+
+    if (len >= sizeof ret->sun_path)
+        return err_set(err, E_INVALID, "目录名太长：%s（管理接口 %s 有 %zu 字节，至多 %zu）", h->dir,
+                       p.text, len, sizeof ret->sun_path - 1);
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(ret->sun_path, p.text, len);
+    return 0;
+}
+
 /* ---- making it ---- */
 
 /* mkdir -p; the last one is its owner's alone. */
@@ -244,8 +258,11 @@ static int make_city(struct home *h, const struct home_new *n, msec_t now, struc
 
 int home_create(struct home *h, const struct home_new *n, msec_t now, struct err *err)
 {
-    int lock, ret = make_dir(h, err);
+    struct sockaddr_un control;
+    int lock, ret = control_address(h, &control, err);
 
+    if (ret == 0)
+        ret = make_dir(h, err);
     if (ret == 0)
         ret = home_lock(h, &lock, err);
     if (ret != 0)
@@ -331,14 +348,11 @@ int home_open_store(struct home *h, struct store **ret, struct err *err)
 
 int home_control(const struct home *h, int *ret_fd, struct err *err)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    struct home_path p;
-    int fd;
+    struct sockaddr_un at;
+    int fd, ret = control_address(h, &at, err);
 
-    (void)home_file(h, "control.sock", &p);
-    if (strlen(p.text) >= sizeof at.sun_path)
-        return err_set(err, E_UNREACHABLE, "目录名太长：%s", h->dir);
-    memcpy(at.sun_path, p.text, strlen(p.text));
+    if (ret != 0)
+        return ret;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at) != 0) {
         if (fd >= 0)

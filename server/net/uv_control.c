@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define CALLS_MAX 64
@@ -186,8 +187,9 @@ int control_open(uv_loop_t *loop, const char *path, control_cb cb, void *ctx,
     c->listener.data = c;
     c->listening = true;
     (void)unlink(path); /* of a daemon that died: the lock says that it is ours now */
-    status = strlen(path) < 100 ? listen_at(c, err)
-                                : err_set(err, E_TOOBIG, "目录名太长，管理接口放不下：%s", path);
+    status = strlen(path) < sizeof ((struct sockaddr_un *)NULL)->sun_path /* libuv would cut it */
+                 ? listen_at(c, err)
+                 : err_set(err, E_TOOBIG, "目录名太长，管理接口放不下：%s", path);
     if (status != 0) {
         control_close(c, ignore, NULL);
         return status;

@@ -3,6 +3,8 @@ import json
 import stat
 import time
 
+from conftest import ZTCD, run
+
 
 def test_token_makes_a_replica(city, make_county):
     county = make_county("a")
@@ -12,6 +14,13 @@ def test_token_makes_a_replica(city, make_county):
     replicas = city.json("status")["replicas"]
     assert [r["k"] for r in replicas if r["site"] == 431021] == [1, 2]
     assert told["replica"] in [r["id"] for r in replicas]
+
+
+def test_init_refuses_a_directory_without_room_for_its_socket(tmp_path):
+    long = tmp_path / ("x" * (108 - len(str(tmp_path)) - len("//control.sock")))
+    assert run(ZTCD, long, "init", expect=1).stderr.startswith("ZT-INVALID 目录名太长")
+    assert not long.exists()
+    run(ZTCD, long.with_name(long.name[1:]), "init")
 
 
 def test_secrets_are_the_owners_alone(city, make_county):
