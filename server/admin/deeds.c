@@ -323,18 +323,17 @@ static int check_site(struct deed *d, const char *text, uint32_t *ret_site)
 
 static int fill_token(struct deed *d, struct token *t)
 {
-    const char *listen = conf_text(&d->home->conf, "ztcd", "enrol_listen");
-    const char *advertise = conf_text(&d->home->conf, "ztcd", "advertise");
     struct random random = random_system();
     char host[HOST_MAX];
     uint16_t port;
-    int ret = home_split(listen, host, &port, d->err);
+    int ret = home_told(d->home, "listen", host, &port, d->err); /* told on enrolling */
 
+    if (ret == 0)
+        ret = home_told(d->home, "enrol_listen", host, &port, d->err);
     if (ret != 0)
         return ret;
     random_fill(&random, t->secret, sizeof t->secret);
-    daemon_address(t->addresses[0], sizeof t->addresses[0],
-                   advertise[0] != '\0' ? advertise : host, port);
+    daemon_address(t->addresses[0], sizeof t->addresses[0], host, port);
     t->n_addresses = 1;
     cert_fingerprint(d->home->ca, t->ca_fingerprint);
     return 0;

@@ -124,6 +124,27 @@ int home_split(const char *address, char ret_host[HOST_MAX], uint16_t *ret_port,
     return 0;
 }
 
+static bool is_every_interface(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+int home_told(const struct home *h, const char *listen, char ret_host[HOST_MAX],
+              uint16_t *ret_port, struct err *err)
+{
+    const char *advertise = conf_text(&h->conf, SECTION, "advertise");
+    int ret = home_split(conf_text(&h->conf, SECTION, listen), ret_host, ret_port, err);
+
+    if (ret == 0 && advertise[0] != '\0')
+        (void)snprintf(ret_host, HOST_MAX, "%s", advertise);
+    if (ret == 0 && is_every_interface(ret_host))
+        ret = err_set(err, E_INVALID,
+                      "%s 监听全部地址（%s）：请先在 ztcd.ini 的 advertise 写明县市区能访问的"
+                      "主机名或地址，再重新启动",
+                      listen, ret_host);
+    return ret;
+}
+
 /* A port of the host that is free now; the socket stays open in *RET_FD so that the next is another. */
 static int free_port(const char *host, uint16_t *ret_port, int *ret_fd)
 {
@@ -213,7 +234,7 @@ static int make_server_cert(struct home *h, const struct id *ledger, msec_t now,
     int ret = home_split(conf_text(&h->conf, SECTION, "listen"), host, &port, err);
 
     if (ret == 0 && strcmp(host, "127.0.0.1") != 0 && strcmp(host, "::1") != 0 &&
-        strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0)
+        !is_every_interface(host))
         hosts[3] = host;
     if (ret == 0)
         ret = ca_issue_city(h->ca, h->ca_key, h->server_key, ledger, hosts, now, CERT_CA_DAYS,

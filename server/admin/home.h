@@ -58,6 +58,11 @@ int home_open_store(struct home *h, struct store **ret, struct err *err); /* rea
 /* "host:port" or "[v6]:port" in two. E_INVALID. */
 int home_split(const char *address, char ret_host[HOST_MAX], uint16_t *ret_port, struct err *err);
 
+/* The host and port that counties are told for LISTEN (the name of a setting): `advertise`, or its own.
+ * E_INVALID when that is every interface, which is no address for anybody else. */
+int home_told(const struct home *h, const char *listen, char ret_host[HOST_MAX],
+              uint16_t *ret_port, struct err *err);
+
 /* Connect to the daemon's control socket. E_UNREACHABLE when no daemon serves. */
 int home_control(const struct home *h, int *ret_fd, struct err *err);
 

@@ -79,10 +79,11 @@ class Process:
 class City:
     """A city's directory, its commands and its daemon."""
 
-    def __init__(self, path):
+    def __init__(self, path, made=False):
         self.dir = path
         self.daemon = None
-        self.run("init")
+        if not made:
+            self.run("init")
 
     def run(self, *words, **more):
         return run(ZTCD, self.dir, *words, **more)

@@ -3,7 +3,7 @@ import json
 import stat
 import time
 
-from conftest import ZTCD, run
+from conftest import ZTCD, City, run
 
 
 def test_token_makes_a_replica(city, make_county):
@@ -21,6 +21,19 @@ def test_init_refuses_a_directory_without_room_for_its_socket(tmp_path):
     assert run(ZTCD, long, "init", expect=1).stderr.startswith("ZT-INVALID 目录名太长")
     assert not long.exists()
     run(ZTCD, long.with_name(long.name[1:]), "init")
+
+
+def test_no_token_names_every_interface(tmp_path, make_county):
+    run(ZTCD, tmp_path / "city", "init", "--listen", "0.0.0.0:0", "--enrol-listen", "0.0.0.0:0")
+    city = City(tmp_path / "city", made=True).start()
+    refused = city.run("enrol", "--site", "431021", expect=1)
+    assert refused.stderr.startswith("ZT-INVALID ") and "advertise" in refused.stderr
+    city.stop()
+    settings = city.dir / "ztcd.ini"
+    settings.write_text(settings.read_text().replace("advertise = ", "advertise = 127.0.0.1"))
+    city.start()
+    make_county("a").enrol(city, 431021).sync()
+    city.stop()
 
 
 def test_secrets_are_the_owners_alone(city, make_county):
