@@ -350,6 +350,35 @@ static int with_values(struct task *t, struct row **ret)
     return 0;
 }
 
+static const char *label_of(const struct kind *kind, struct slice state)
+{
+    const struct code *code = code_find(kind->states, state, false);
+
+    return code == NULL ? "" : code->label;
+}
+
+/* Somebody was faster. Where a guard of what was meant tells why that ends it, its sentence is the
+ * better one. */
+static int refuse_moved(struct task *t, const struct row *would)
+{
+    struct judge *j = t->j;
+    struct check check = check_of(j);
+    const struct kind *kind = t->kind;
+    const struct code *from = code_find(kind->states, t->c->from, false);
+    const struct transition *meant =
+        from == NULL ? NULL : transition_find(kind, from->code, t->c->to);
+    struct err err = {.ret = 0};
+    int ret = meant == NULL ? 0 : transition_check(&check, meant, would, t->actor, &err);
+
+    if (ret == E_NOMEM)
+        return ret;
+    if (ret == E_GUARD && err.text[0] != '\0')
+        return judge_refuse(j, E_STATE, "%s", err.text);
+    return judge_refuse(j, E_STATE, "这条%s现在的状态是“%s”，不能再办理“%s”", kind->label,
+                        label_of(kind, row_state(t->row)),
+                        meant == NULL ? label_of(kind, t->c->to) : meant->action);
+}
+
 static int move(struct task *t)
 {
     struct judge *j = t->j;
@@ -364,8 +393,7 @@ static int move(struct task *t)
     if (ret != 0)
         return ret;
     if (!slice_eq(row_state(t->row), t->c->from))
-        return judge_refuse(j, E_STATE, "这条%s现在的状态已不是“%.*s”", t->kind->label,
-                            (int)t->c->from.len, (const char *)t->c->from.p);
+        return refuse_moved(t, would);
     ret = transition_pick(&check, would, t->c->to, t->actor, &tr, &err);
     if (ret == E_NOMEM)
         return ret;
