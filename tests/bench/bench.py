@@ -6,9 +6,11 @@ Nothing here fails for being slow; it fails when something does not work.
 """
 import argparse
 import contextlib
+import csv
 import json
 import os
 import pathlib
+import random
 import re
 import resource
 import shutil
@@ -18,6 +20,7 @@ import subprocess
 import tempfile
 import time
 
+SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "samples/opinions.csv"
 SITE = "431021"
 RESULTS = []
 
@@ -164,9 +167,39 @@ class Bench:
                 time.sleep(1)
                 return self.measure("bench_edit", d / "a", d / "b", d, n)
 
+    def imported(self):
+        """Rows a second of `ztc import` from a sheet (.csv)."""
+        with self.folder("import") as d, self.city(d, 11, 11) as (home, address, env, _):
+            mine = {"ZTC_DIR": str(d / "a")}
+            self.run("ztc", "enrol", self.run("ztcd", "enrol", "--site", SITE, env=env).strip(),
+                     env=mine)
+            self.run("ztc", "sync", env=mine)
+            first = {kind: json.loads(self.run("ztc", "ls", kind, "--json", env=mine))[0]["id"]
+                     for kind in ("studio", "member")}
+            sheet(d / "sheet.csv", self.rows)
+            start = time.monotonic()
+            self.run("ztc", "import", "opinion", d / "sheet.csv", "--set", "anonymous=1",
+                     "--set", f"studio_id={first['studio']}", "--set", f"receiver={first['member']}",
+                     env=mine)
+            return self.rows / (time.monotonic() - start)
+
     def idle(self, n):
         with self.folder("idle") as d, self.city(d, n, 11) as (home, address, env, p):
             return self.measure("bench_idle", home, address, n, p.pid)
+
+
+def sheet(path, rows):
+    """Opinions as a county types them: phrases of the shipped sample, shuffled by a seed."""
+    chance = random.Random(1)
+    with open(SAMPLE, encoding="utf-8-sig", newline="") as f:
+        sample = list(csv.DictReader(f))
+    with open(path, "w", encoding="utf-8", newline="") as f:
+        out = csv.writer(f)
+        out.writerow(["收集时间", "收集渠道", "所在乡镇", "事由", "反映内容", "内容分类"])
+        for i in range(rows):
+            a, b, c = (chance.choice(sample) for _ in range(3))
+            out.writerow([f"2026-01-{i % 28 + 1:02} 09:30", "走访", a["所在乡镇"], a["事由"],
+                          (a["反映内容"] + b["反映内容"] + c["反映内容"])[:200], "社会建设"])
 
 
 def files_limit(wanted):
@@ -193,6 +226,7 @@ def throughput(b):
         catches.append(b.catch_up())
     # each beside the two baselines around it
     around = [(raws[i] + raws[min(i + 1, len(raws) - 1)]) / 2 for i in range(len(raws))]
+    note("import of a sheet", [b.imported()], [raws[-1]], "rows/s")
     note("merge without network", merges, around[0::3], "rows/s")
     note("merged through TLS, 8 replicas", pushes, around[1::3], "rows/s", 0.30)
     note("catch-up of a fresh replica", catches, around[2::3], "rows/s", 0.30)
