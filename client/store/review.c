@@ -234,7 +234,7 @@ static int verify_entry(void *ctx, const struct entry *e)
     chain_next(v->r->hasher, v->at.hash, e->seq, e->received_at, e->verdict, hash, chain);
     if (memcmp(chain, e->hash, HASH_SIZE) != 0)
         return bad_entry(v, e->seq, "与校验链不符");
-    if (change_check_side(v->r->hasher, &c) != 0)
+    if (change_check_side(v->r->hasher, &c) != 0 || !change_side_whole(&c))
         return bad_entry(v, e->seq, "的附带内容与校验值不符");
     memcpy(v->at.hash, chain, HASH_SIZE);
     v->at.seq = e->seq;

@@ -252,6 +252,15 @@ int change_check_side(const struct hasher *h, const struct change *c)
     return 0;
 }
 
+bool change_side_whole(const struct change *c)
+{
+    for (size_t i = 0; i < c->n_fields; i++) {
+        if (c->fields[i].form == FORM_HASHED && c->fields[i].v.type == V_ERASED)
+            return false;
+    }
+    return true;
+}
+
 void change_hash(const struct hasher *h, struct slice bytes, uint8_t ret_hash[HASH_SIZE])
 {
     h->digest(&bytes, 1, ret_hash);

@@ -83,6 +83,9 @@ int change_decode(struct arena *a, struct slice bytes, struct slice side, struct
 /* Every open sidecar value hashes to what the bytes say. 0 or E_CORRUPT. */
 int change_check_side(const struct hasher *h, const struct change *c);
 
+/* Every FORM_HASHED field has its sidecar. */
+bool change_side_whole(const struct change *c);
+
 /* H(salt ‖ canonical value). */
 void change_commit_value(const struct hasher *h, const uint8_t salt[SALT_SIZE],
                          const struct value *v, uint8_t ret_hash[HASH_SIZE]);

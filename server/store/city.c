@@ -76,7 +76,7 @@ static int on_stream(void *ctx, const struct stream_head *h)
 
     if (c->n_streams == CITY_STREAMS_MAX)
         return E_CORRUPT;
-    c->streams[c->n_streams] = (struct city_stream){.now = *h};
+    c->streams[c->n_streams] = (struct city_stream){.now = *h, .committed = *h};
     buf_init(&c->streams[c->n_streams].head, HEAD_MAX);
     buf_init(&c->streams[c->n_streams].signature, HEAD_MAX);
     buf_init(&c->streams[c->n_streams].next_head, HEAD_MAX);
@@ -395,6 +395,7 @@ int city_commit(struct city *c, struct err *err)
         if (!s->advanced)
             continue;
         s->advanced = false;
+        s->committed = s->now;
         c->advanced[c->n_advanced++] = s->now.stream;
         show_head(s);
     }
@@ -411,8 +412,7 @@ void city_rollback(struct city *c)
     for (unsigned i = 0; i < c->n_streams; i++) {
         struct city_stream *s = &c->streams[i];
 
-        if (s->advanced) /* as the file has it; a new file has nothing and is closed anyway */
-            (void)store_stream_get(c->store, s->now.stream, &s->now, NULL);
+        s->now = s->committed; /* not read from the file: that could fail just now */
         s->advanced = false;
     }
 }

@@ -32,6 +32,8 @@ static int check_entry(void *ctx, const struct entry *e)
     ret = change_decode(&w->a, e->bytes, e->side, &change);
     if (ret == 0)
         ret = change_check_side(w->c->hasher, &change);
+    if (ret == 0 && !change_side_whole(&change))
+        ret = E_CORRUPT;
     if (ret == 0)
         ret = verdict_decode(&w->a, e->verdict, &verdict);
     if (ret != 0)

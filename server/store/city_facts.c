@@ -4,16 +4,16 @@
 
 #include <string.h>
 
-static uint64_t known_key(const struct kind *kind, const struct id *id, uint32_t stream)
+#define ENTRY_MAX (4u * ACT_MAX_BYTES)
+
+static struct known *known_slot(struct city *c, const struct known *record)
 {
     uint64_t key = 0;
 
     for (int i = 8; i < ID_SIZE; i++) /* the random half of a UUIDv7 */
-        key = key << 8 | id->b[i];
-    for (int i = 0; i < 8; i++)
-        key ^= (uint64_t)id->b[i] << (8 * i);
-    key ^= ((uint64_t)stream << 32 | kind->tag) * 0x9e3779b97f4a7c15u;
-    return key == 0 ? 1 : key;
+        key = key << 8 | record->id.b[i];
+    key ^= ((uint64_t)record->stream << 32 | record->kind) * 0x9e3779b97f4a7c15u;
+    return &c->known[key % KNOWN_SLOTS];
 }
 
 static int prepare_exists(struct city *c, unsigned at, struct err *err)
@@ -36,12 +36,12 @@ static void note_failure(struct city *c, int ret)
 static bool exists(void *ctx, const struct kind *kind, const struct id *id, uint32_t stream)
 {
     struct city *c = ctx;
-    uint64_t key = known_key(kind, id, stream);
-    uint64_t *slot = &c->known[key % KNOWN_SLOTS];
+    struct known record = {.id = *id, .kind = kind->tag, .stream = stream};
+    struct known *slot = known_slot(c, &record);
     unsigned at = 0;
     int ret = 0;
 
-    if (*slot == key)
+    if (slot->kind == record.kind && slot->stream == stream && id_eq(&slot->id, id))
         return true;
     while (catalogue_kinds[at] != kind)
         at++;
@@ -55,7 +55,7 @@ static bool exists(void *ctx, const struct kind *kind, const struct id *id, uint
     }
     note_failure(c, ret);
     if (ret == 1)
-        *slot = key;
+        *slot = record;
     return ret == 1;
 }
 
@@ -63,25 +63,44 @@ static bool exists(void *ctx, const struct kind *kind, const struct id *id, uint
 static bool is_author(void *ctx, uint64_t seq, const struct id *replica)
 {
     struct city *c = ctx;
+    struct arena a; /* many may be asked for in one act */
     struct entry e;
-    int ret = store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL);
+    bool is;
+    int ret;
 
+    arena_init(&a, ENTRY_MAX);
+    ret = store_entry_get(c->store, c->act_stream, seq, &a, &e, NULL);
     note_failure(c, ret);
-    if (ret != 0)
-        return false;
-    return e.bytes.len > ID_SIZE && memcmp(e.bytes.p + 1, replica->b, ID_SIZE) == 0;
+    is = ret == 0 && e.bytes.len > ID_SIZE && memcmp(e.bytes.p + 1, replica->b, ID_SIZE) == 0;
+    arena_release(&a);
+    return is;
+}
+
+static int read_withheld(struct city *c, uint64_t seq, uint32_t tag, bool *ret)
+{
+    struct verdict v;
+    struct arena a;
+    struct entry e;
+    int status;
+
+    arena_init(&a, ENTRY_MAX);
+    status = store_entry_get(c->store, c->act_stream, seq, &a, &e, NULL);
+    if (status == 0)
+        status = verdict_decode(&a, e.verdict, &v);
+    if (status == 0)
+        *ret = verdict_withholds(&v, tag);
+    arena_release(&a);
+    return status;
 }
 
 static uint64_t entry_of(void *ctx, uint64_t n, uint32_t tag, bool *ret_withheld)
 {
     struct city *c = ctx;
     sqlite3_stmt *st = c->st[CS_PROCESSED_GET];
-    struct verdict v;
-    struct entry e;
     uint64_t seq = 0;
     int ret;
 
-    if (c->replica.no == 0)
+    if (c->replica.no == 0 || n > c->replica.accepted_n)
         return 0;
     sql_bind_int(st, 1, POS(c->replica.no, n));
     ret = sql_step(st, NULL);
@@ -91,14 +110,9 @@ static uint64_t entry_of(void *ctx, uint64_t n, uint32_t tag, bool *ret_withheld
     if (ret >= 0 && seq == 0)
         return 0;
     if (ret == 1)
-        ret = store_entry_get(c->store, c->act_stream, seq, &c->arena, &e, NULL);
-    if (ret == 0)
-        ret = verdict_decode(&c->arena, e.verdict, &v);
+        ret = read_withheld(c, seq, tag, ret_withheld);
     note_failure(c, ret);
-    if (ret != 0)
-        return 0;
-    *ret_withheld = verdict_withholds(&v, tag);
-    return seq;
+    return ret == 0 ? seq : 0;
 }
 
 static uint64_t stream_seq(void *ctx, uint32_t stream)

@@ -24,11 +24,18 @@ enum city_stmt {
 /* One stream as the group stands, and its signed head as committed. */
 struct city_stream {
     struct stream_head now;
+    struct stream_head committed; /* what a group that is rolled back returns to */
     bool advanced;     /* in this group */
     struct buf head;   /* committed: bytes */
     struct buf signature;
     struct buf next_head, next_signature; /* of the group that is being committed */
     uint64_t head_seq;
+};
+
+/* A record that readers of STREAM hold; kind 0: a free place. */
+struct known {
+    struct id id;
+    uint32_t kind, stream;
 };
 
 struct counter {
@@ -54,7 +61,7 @@ struct city {
     bool in_group;
 
     /* Caches of the group and before; emptied when a group is rolled back. */
-    uint64_t *known;  /* hashes of records known to exist; 0: free */
+    struct known *known; /* by known_slot() */
     struct actor actors[ACTORS_MAX];
     unsigned n_actors;
     struct counter counters[COUNTERS_MAX]; /* touched by the present act */
