@@ -51,8 +51,10 @@ void *arena_alloc(struct arena *a, size_t size)
     if (size > SIZE_MAX / 2)
         return NULL;
     size = (size + align - 1) & ~(align - 1);
-    if (size > a->max || a->used > a->max - size)
+    if (size > a->max || a->used > a->max - size) {
+        a->full = true;
         return NULL;
+    }
     if (b == NULL || b->size - b->fill < size) {
         b = add_block(a, size);
         if (b == NULL)
@@ -118,6 +120,7 @@ void arena_clear(struct arena *a)
 {
     struct arena_block *keep = a->head;
 
+    a->full = false;
     if (keep == NULL)
         return;
     while (keep->next != NULL) {
@@ -139,4 +142,5 @@ void arena_release(struct arena *a)
         a->head = next;
     }
     a->used = 0;
+    a->full = false;
 }

@@ -2,6 +2,7 @@
 #ifndef ZTC_BASE_ARENA_H
 #define ZTC_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_block;
@@ -10,12 +11,14 @@ struct arena {
     struct arena_block *head; /* newest block, others linked behind it */
     size_t used;              /* bytes handed out and lost to alignment since the last clear */
     size_t max;               /* used never exceeds it */
+    bool full;                /* a request met max: not memory is out, but the task is too big */
 };
 
 /* An empty arena that gives at most MAX bytes. Allocates nothing yet. */
 void arena_init(struct arena *a, size_t max);
 
-/* SIZE bytes aligned for any type, not cleared; NULL when the cap or memory is reached. */
+/* SIZE bytes aligned for any type, not cleared; NULL when the cap (then `full` is set) or memory is
+ * reached. */
 void *arena_alloc(struct arena *a, size_t size);
 
 /* The same, zeroed. */

@@ -50,6 +50,17 @@ struct row *row_dup(struct arena *a, const struct row *row)
     return ok ? copy : NULL;
 }
 
+struct row *row_copy(struct arena *a, const struct row *row)
+{
+    struct row *copy = arena_dup(a, row, sizeof *row);
+
+    if (copy == NULL) {
+        return NULL;
+    }
+    copy->values = arena_dup(a, row->values, row->kind->n_fields * sizeof *row->values);
+    return copy->values == NULL ? NULL : copy;
+}
+
 const struct value *row_get(const struct row *row, uint32_t tag)
 {
     const struct field *f = kind_field(row->kind, tag);

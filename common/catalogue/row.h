@@ -27,6 +27,9 @@ struct row *row_new(struct arena *a, const struct kind *kind, const struct id *i
 /* A deep copy in A. */
 struct row *row_dup(struct arena *a, const struct row *row);
 
+/* A row of its own over the same bytes, which are only ever replaced, never changed in place. */
+struct row *row_copy(struct arena *a, const struct row *row);
+
 /* The value of a tag; a null value for unknown tags. Never NULL. */
 const struct value *row_get(const struct row *row, uint32_t tag);
 

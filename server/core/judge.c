@@ -2,6 +2,7 @@
 #include "server/core/judge.h"
 
 #include "common/base/err.h"
+#include "common/wire/body.h"
 #include "server/core/judge_internal.h"
 
 #include <stdarg.h>
@@ -12,6 +13,10 @@ static const struct actor system_actor = {.side = SIDE_CITY, .site = SITE_CITY, 
 
 /* Returned through the judge once the act is refused; never leaves this folder's files. */
 #define JUDGE_REFUSED (-1000)
+
+/* A verdict takes at most: format, flags, seq and counts; each withheld tag. */
+#define VERDICT_ROOM 32u
+#define TAG_ROOM     5u
 
 int judge_refuse(struct judge *j, int ret, const char *fmt, ...)
 {
@@ -433,6 +438,34 @@ static void name_shared(struct judge *j)
     }
 }
 
+/* The act is no larger than a frame may bring, and its entries no larger than a frame can pass on: a reader
+ * of the stream would wait for ever. */
+static int check_arrived(struct judge *j)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; j->act->bytes != NULL && i < j->act->n; i++)
+        size += j->act->bytes[i].len + j->act->sides[i].len;
+    return size <= ACT_MAX_BYTES ? 0 : judge_refuse(j, E_TOOBIG, "一次操作的内容超过 512 KiB");
+}
+
+static int check_passable(struct judge *j)
+{
+    for (unsigned s = 0; s < j->n_streams; s++) {
+        size_t size = 0;
+
+        for (size_t i = 0; i < j->out->n_entries; i++) {
+            const struct judged *e = &j->out->entries[i];
+
+            if (e->c.stream == j->streams[s].stream)
+                size += body_room(VERDICT_ROOM + TAG_ROOM * e->v.n_withheld, e->bytes.len, e->side.len);
+        }
+        if (size > WIRE_BODY_MAX)
+            return judge_refuse(j, E_TOOBIG, "一次操作牵动的内容太多，请分几次办理");
+    }
+    return 0;
+}
+
 int judge_act(struct arena *a, const struct judge_facts *facts, const struct act *act,
               struct judgement *ret)
 {
@@ -447,6 +480,7 @@ int judge_act(struct arena *a, const struct judge_facts *facts, const struct act
     j->act = act;
     j->out = ret;
     rows_init(j);
+    status = check_arrived(j);
     for (ret->at = 0; status == 0 && ret->at < act->n; ret->at++) {
         struct change *c = &act->changes[ret->at];
         const struct slice *bytes = act->bytes == NULL ? NULL : &act->bytes[ret->at];
@@ -458,6 +492,8 @@ int judge_act(struct arena *a, const struct judge_facts *facts, const struct act
         if (status != 0)
             break;
     }
+    if (status == 0)
+        status = check_passable(j);
     if (status == JUDGE_REFUSED) {
         ret->n_entries = ret->n_rows = 0;
         return 0;

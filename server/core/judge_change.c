@@ -26,8 +26,27 @@ static struct check check_of(struct judge *j)
         .lookup = &j->lookup, .settings = j->facts->settings, .today = j->facts->today};
 }
 
+/* The store could not answer: that is no verdict. */
+static bool is_fault(int ret)
+{
+    switch (ret) {
+    case E_NOMEM:
+    case E_IO:
+    case E_FULL:
+    case E_BUSY:
+    case E_READONLY:
+    case E_CORRUPT:
+    case E_INTERNAL:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int refused(struct judge *j, int ret, const struct err *err)
 {
+    if (is_fault(ret))
+        return ret;
     return judge_refuse(j, ret, "%s", err->text[0] != '\0' ? err->text : err_text(ret));
 }
 
@@ -264,11 +283,30 @@ static int apply(struct task *t)
     return apply_entry(t->j->a, t->row, t->c, &v, seq, true);
 }
 
+/* What became of the author's change N: of this act, or as the store has it. */
+static uint64_t entry_of(void *ctx, uint64_t n, uint32_t tag, bool *ret_withheld)
+{
+    struct task *t = ctx;
+    const struct judgement *out = t->j->out;
+    const struct merge_history *stored = &t->j->facts->history;
+
+    for (size_t i = out->n_entries; i > 0; i--) {
+        const struct judged *e = &out->entries[i - 1];
+
+        if (e->c.n != n || !id_eq(&e->c.replica, &t->c->replica))
+            continue;
+        *ret_withheld = verdict_withholds(&e->v, tag);
+        return e->seq;
+    }
+    return stored->entry_of(stored->ctx, n, tag, ret_withheld);
+}
+
 static int merge(struct task *t)
 {
     struct judge *j = t->j;
+    struct merge_history history = {.entry_of = entry_of, .ctx = t};
     struct err err = {.ret = 0};
-    int ret = merge_change(j->a, t->row, t->c, &j->facts->history, &t->merged, &err);
+    int ret = merge_change(j->a, t->row, t->c, &history, &t->merged, &err);
 
     if (ret == E_CONFLICT)
         return refused(j, ret, &err);
@@ -333,7 +371,7 @@ static int edit(struct task *t)
 /* The row as it would be, its state still `from`: what guards and required fields look at. */
 static int with_values(struct task *t, struct row **ret)
 {
-    struct row *row = row_dup(t->j->a, t->row);
+    struct row *row = row_copy(t->j->a, t->row);
 
     if (row == NULL)
         return E_NOMEM;
@@ -395,8 +433,6 @@ static int move(struct task *t)
     if (!slice_eq(row_state(t->row), t->c->from))
         return refuse_moved(t, would);
     ret = transition_pick(&check, would, t->c->to, t->actor, &tr, &err);
-    if (ret == E_NOMEM)
-        return ret;
     if (ret != 0)
         return refused(j, ret, &err);
     if (tr->seals && !t->actor->is_system)
@@ -449,7 +485,7 @@ static int on_existing(struct task *t)
         return judge_refuse(j, E_PARENT, "要更改的%s不存在", t->kind->label);
     if (t->row->stream != t->c->stream)
         return judge_refuse(j, E_DENIED, "这条%s不在本单位的数据里", t->kind->label);
-    t->before = row_dup(j->a, t->row);
+    t->before = row_copy(j->a, t->row);
     if (t->before == NULL)
         return E_NOMEM;
     rows_touch(j, t->row);

@@ -7,6 +7,15 @@ struct open_conflict {
     struct row *found;
 };
 
+bool judge_is_own(const struct judge *j, uint32_t stream, uint64_t seq)
+{
+    const struct judge_facts *f = j->facts;
+
+    if (seq > f->stream_seq(f->ctx, stream))
+        return true;
+    return j->act->bytes != NULL && f->is_author(f->ctx, seq, &j->act->changes[0].replica);
+}
+
 static int match_open(void *ctx, struct row *row)
 {
     struct open_conflict *o = ctx;
@@ -45,7 +54,7 @@ static int open_conflict(struct judge *j, const struct row *row, const char *fie
         struct with with[] = {{"later_seq", value_int((int64_t)later_seq)}, {NULL, value_null()}};
         uint64_t before = (uint64_t)row_int(open, "later_seq");
 
-        if (!j->facts->is_author(j->facts->ctx, before, &j->act->changes[0].replica))
+        if (!judge_is_own(j, row->stream, before))
             return 0;
         return judge_set(j, open, with);
     }
@@ -98,14 +107,17 @@ static bool is_author(void *ctx, uint64_t seq, const struct id *replica)
 {
     struct unseen *u = ctx;
 
-    return u->j->facts->is_author(u->j->facts->ctx, seq, replica);
+    (void)replica; /* the act's */
+    return judge_is_own(u->j, u->c->stream, seq);
 }
 
 static int child_unseen(void *ctx, struct row *child)
 {
     struct unseen *u = ctx;
 
-    if (child->seq > u->c->seen && !is_author(u, child->seq, &u->c->replica))
+    if (child->stream != u->c->stream)
+        return 0; /* the cursor says nothing of other streams */
+    if (child->seq > u->c->seen && !judge_is_own(u->j, child->stream, child->seq))
         u->found = true;
     return 0;
 }

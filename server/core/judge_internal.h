@@ -67,6 +67,10 @@ int judge_conflicts(struct judge *j, const struct row *row, uint64_t later_seq,
 /* A rule that honest replicas break together: one conflict for the record. */
 int judge_clash(struct judge *j, const struct row *row, uint32_t tag, uint64_t seq);
 
+/* The entry at SEQ of a record's STREAM is of the act's own author: of this act, or of its replica. City
+ * users share a replica; none of them saw what another wrote. */
+bool judge_is_own(const struct judge *j, uint32_t stream, uint64_t seq);
+
 /* Nothing may pass under a seal that its author did not see: own fields, child rows, open
  * conflicts. 0 or E_CONFLICT. */
 int judge_seal(struct judge *j, const struct row *row, const struct change *c);

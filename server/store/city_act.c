@@ -51,6 +51,23 @@ int city_write(struct city *c, const struct judgement *judged, struct err *err)
     return ret != 0 ? ret : city_counters_put(c, err);
 }
 
+/* Judge ACT by what the store holds. One that meets the bound of an act's memory is refused: it would
+ * meet it again at every try, and nobody else's would be written. */
+static int judge(struct city *c, const struct judge_facts *facts, const struct act *act,
+                 struct judgement *ret, struct err *err)
+{
+    int status = judge_act(&c->arena, facts, act, ret);
+
+    if (c->asked != 0)
+        status = c->asked;
+    if (status == E_NOMEM && c->arena.full) {
+        *ret = (struct judgement){.at = 0};
+        ret->ret = err_set(&ret->err, E_TOOBIG, "一次操作牵动的内容太多，请分几次办理");
+        return 0;
+    }
+    return status == 0 ? 0 : err_set(err, status, NULL);
+}
+
 int city_act(struct city *c, const struct act *act, struct err *err)
 {
     struct judge_facts facts;
@@ -63,11 +80,9 @@ int city_act(struct city *c, const struct act *act, struct err *err)
     arena_clear(&c->arena);
     c->replica.no = 0;
     facts = city_facts(c);
-    ret = judge_act(&c->arena, &facts, act, &judged);
-    if (ret == 0)
-        ret = c->asked;
+    ret = judge(c, &facts, act, &judged, err);
     if (ret != 0)
-        return err_set(err, ret, NULL);
+        return ret;
     if (judged.ret != 0)
         return err_set(err, judged.ret, "%s", judged.err.text);
     return city_write(c, &judged, err);
@@ -232,22 +247,35 @@ static int judge_actor_of(struct city *c, struct act *act, struct judgement *jud
     return ret == E_QUARANTINE ? 0 : ret;
 }
 
+/* A role that is missing may have been lost where the author could not see it yet: then the city decides. */
+static int judge_lost_role(struct city *c, const struct act *act, struct judgement *judged,
+                           struct err *err)
+{
+    const struct kind *kind = catalogue_kind_named("user_account");
+    struct row *row;
+    int ret = store_row_get(c->store, &c->arena, kind, &act->actor.account, &row, err);
+
+    if (ret == 0 && row != NULL &&
+        merge_field_seq(row, kind_field_named(kind, "role")->tag) > act->changes[judged->at].seen)
+        judged->ret =
+            err_set(&judged->err, E_QUARANTINE, "提交更改的账户已不再有所需角色，更改暂存待市级核准");
+    return ret;
+}
+
 static int judge_push(struct city *c, struct act *act, struct judgement *judged, struct err *err)
 {
     struct judge_facts facts = city_facts(c);
     int ret;
 
     *judged = (struct judgement){.ret = 0};
-    if (falls(c, act, judged))
-        return 0;
+    if (falls(c, act, judged) || c->asked != 0)
+        return c->asked == 0 ? 0 : err_set(err, c->asked, NULL);
     ret = judge_actor_of(c, act, judged, err);
     if (ret != 0 || judged->ret != 0)
         return ret;
     c->act_stream = c->replica.site;
-    ret = judge_act(&c->arena, &facts, act, judged);
-    if (ret == 0)
-        ret = c->asked;
-    return ret == 0 ? 0 : err_set(err, ret, NULL);
+    ret = judge(c, &facts, act, judged, err);
+    return ret == 0 && judged->ret == E_ROLE ? judge_lost_role(c, act, judged, err) : ret;
 }
 
 static int load_replica(struct city *c, const struct id *replica, struct err *err)
