@@ -1,0 +1,1046 @@
+/* The city's store: identity, order, merging, refusals, groups that fail, upkeep. Two computers of one
+ * county and one of another bring acts as the daemon would. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/crypto/hash.h"
+#include "server/store/city.h"
+#include "tests/lib/toy.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define GY      431021u
+#define ZX      431081u
+#define NOW     1772690400000ull /* 2026-03-05 14:00 in Chenzhou */
+#define ACT_MAX 1000u
+
+/* ---- fixture ---- */
+
+struct computer {
+    struct id id, clerk;
+    uint32_t site, k;
+    uint64_t n; /* changes made */
+};
+
+struct fixture {
+    char dir[64], path[96];
+    struct random_seeded seed;
+    struct arena a;
+    struct err err;
+    struct city *city;
+    msec_t now;
+    struct computer gy1, gy2, zx;
+    struct id member, studio;
+    uint8_t last_id;
+};
+
+static bool sign_fails;
+
+static int sign(void *ctx, struct slice message, struct buf *out)
+{
+    return sign_fails ? E_INTERNAL : toy_signer().sign(ctx, message, out);
+}
+
+static struct city_options options(struct fixture *f)
+{
+    return (struct city_options){.hasher = hasher_of(HASH_SM3),
+                                 .random = random_seeded_init(&f->seed, 1),
+                                 .signer = {.sign = sign},
+                                 .now = NOW};
+}
+
+#define MUST(f, call)                                                                              \
+    do {                                                                                           \
+        int must_ret = (call);                                                                     \
+        if (must_ret != 0)                                                                         \
+            fail_msg("%s:%d: %s %s", __func__, __LINE__, err_code(must_ret), (f)->err.text);       \
+    } while (0)
+
+static void begin(struct fixture *f)
+{
+    f->now += 1000;
+    MUST(f, city_begin(f->city, f->now, &f->err));
+}
+
+static void commit(struct fixture *f)
+{
+    MUST(f, city_commit(f->city, &f->err));
+}
+
+static void reopen(struct fixture *f)
+{
+    struct city_options o = options(f);
+
+    city_close(f->city);
+    MUST(f, city_open(f->path, &o, &f->city, &f->err));
+}
+
+static int issue(void *ctx, uint32_t site, char ret_serial[48], uint8_t ret_fingerprint[HASH_SIZE])
+{
+    if (ctx != NULL)
+        return E_AUTH;
+    (void)snprintf(ret_serial, 48, "%u", site);
+    memset(ret_fingerprint, 7, HASH_SIZE);
+    return 0;
+}
+
+/* A token for SITE, named by one byte. */
+static const uint8_t *token(struct fixture *f, uint32_t site, uint8_t name)
+{
+    uint8_t *secret = arena_zalloc(&f->a, HASH_SIZE);
+
+    memset(secret, name, HASH_SIZE);
+    MUST(f, city_token_add(f->city, site, secret, f->now + 5000, &f->err));
+    return secret;
+}
+
+static int enrol(struct fixture *f, const uint8_t *secret, struct computer *ret)
+{
+    *ret = (struct computer){.id = {{1, ++f->last_id, [8] = f->last_id}}};
+    return city_enrol(f->city, secret, &ret->id, issue, NULL, &ret->site, &ret->k, &ret->clerk,
+                      &f->err);
+}
+
+/* ---- changes ---- */
+
+static struct value set_of(const char *codes)
+{
+    return (struct value){.type = V_SET, .s = slice_str(codes)};
+}
+
+/* The field NAME of C set to V, in the form a county brings it. */
+static struct field_change *put(struct fixture *f, struct change *c, const char *name,
+                                struct value v)
+{
+    const struct field *field = kind_field_named(catalogue_kind(c->kind), name);
+    struct field_change *fields;
+    size_t i = c->n_fields++;
+
+    assert_non_null(field);
+    fields = arena_zalloc(&f->a, c->n_fields * sizeof *fields);
+    if (i > 0)
+        memcpy(fields, c->fields, i * sizeof *fields);
+    for (; i > 0 && fields[i - 1].tag > field->tag; i--)
+        fields[i] = fields[i - 1];
+    fields[i] = (struct field_change){.tag = field->tag, .form = FORM_SET, .v = v};
+    if (field->vanish != VANISH_NO && !id_is_zero(&c->actor)) {
+        fields[i].form = FORM_HASHED;
+        memset(fields[i].salt, 9, SALT_SIZE);
+        change_commit_value(hasher_of(HASH_SM3), fields[i].salt, &v, fields[i].hash);
+    }
+    c->fields = fields;
+    return &fields[i];
+}
+
+static struct change blank(const struct computer *k, const char *kind, enum change_op op,
+                           const struct id *record)
+{
+    return (struct change){.replica = k->id,
+                           .stream = k->site,
+                           .act_len = 1,
+                           .made_at = NOW,
+                           .actor = k->clerk,
+                           .seen = UINT64_MAX >> 1,
+                           .catalogue = CATALOGUE_VERSION,
+                           .kind = catalogue_kind_named(kind)->tag,
+                           .record = *record,
+                           .op = op};
+}
+
+static struct id new_id(struct fixture *f)
+{
+    return (struct id){{2, ++f->last_id, [15] = f->last_id}};
+}
+
+static struct change opinion(struct fixture *f, const struct computer *k, struct id *ret_id)
+{
+    const struct id id = new_id(f);
+    struct change c = blank(k, "opinion", OP_CREATE, &id);
+
+    c.to = slice_str("collected");
+    (void)put(f, &c, "site", value_str(k->site == GY ? "431021" : "431081"));
+    (void)put(f, &c, "studio_id", value_id(&f->studio));
+    (void)put(f, &c, "received_at", value_str("2026-01-05T09:30:00+08:00"));
+    (void)put(f, &c, "channel", value_str("visit"));
+    (void)put(f, &c, "receiver", value_id(&f->member));
+    (void)put(f, &c, "anonymous", value_int(1));
+    (void)put(f, &c, "title", value_str("路灯不亮"));
+    (void)put(f, &c, "content", value_str("村口的路灯坏了很久，晚上看不清路"));
+    (void)put(f, &c, "category", value_str("social"));
+    *ret_id = id;
+    return c;
+}
+
+static struct change edit(struct fixture *f, const struct computer *k, const struct id *id,
+                          const char *field, struct value v, uint64_t seen)
+{
+    struct change c = blank(k, "opinion", OP_SET, id);
+
+    c.seen = seen;
+    (void)put(f, &c, field, v);
+    return c;
+}
+
+static struct change voiding(struct fixture *f, const struct computer *k, const struct id *id,
+                             uint64_t seen)
+{
+    struct change c = blank(k, "opinion", OP_VOID, id);
+
+    c.seen = seen;
+    (void)put(f, &c, "voided", value_int(1));
+    (void)put(f, &c, "void_reason", value_str("重复登记"));
+    return c;
+}
+
+static struct slice packed(struct fixture *f, void (*encode)(struct buf *, const struct change *),
+                           const struct change *c)
+{
+    struct slice s;
+    struct buf b;
+
+    buf_init(&b, 1u << 20);
+    encode(&b, c);
+    assert_int_equal(b.ret, 0);
+    s = (struct slice){arena_dup(&f->a, b.p, b.len), b.len};
+    buf_release(&b);
+    return s;
+}
+
+/* The COUNT changes as the computer's next act, within a group. Counts them when they were answered. */
+static int bring(struct fixture *f, struct computer *k, const struct change *changes, size_t count,
+                 bool *ret_refused)
+{
+    struct change *c = arena_alloc(&f->a, count * sizeof *c);
+    struct slice *bytes = arena_alloc(&f->a, count * sizeof *bytes);
+    struct slice *sides = arena_alloc(&f->a, count * sizeof *sides);
+    uint8_t(*hashes)[HASH_SIZE] = arena_alloc(&f->a, count * HASH_SIZE);
+    struct act act = {.changes = c,
+                      .n = count,
+                      .bytes = bytes,
+                      .sides = sides,
+                      .hashes = (const uint8_t(*)[HASH_SIZE])hashes,
+                      .actor = {.account = changes->actor, .site = k->site, .side = SIDE_COUNTY}};
+    int ret;
+
+    for (size_t i = 0; i < count; i++) {
+        c[i] = changes[i];
+        c[i].n = k->n + 1 + i;
+        c[i].act_pos = (uint32_t)i;
+        c[i].act_len = (uint32_t)count;
+        bytes[i] = packed(f, change_encode, &c[i]);
+        sides[i] = packed(f, change_encode_side, &c[i]);
+        MUST(f, change_decode(&f->a, bytes[i], sides[i], &c[i]));
+        change_hash(city_hasher(f->city), bytes[i], hashes[i]);
+    }
+    ret = city_push_act(f->city, &k->id, &act, ret_refused, &f->err);
+    if (ret == 0)
+        k->n += count;
+    return ret;
+}
+
+struct last_refusal {
+    struct fixture *f;
+    uint64_t first_n, last_n, at_n;
+    char code[32];
+    bool quarantined;
+    unsigned n;
+};
+
+static int see_refusal(void *ctx, const struct refusal *r)
+{
+    struct last_refusal *l = ctx;
+
+    l->first_n = r->first_n;
+    l->last_n = r->last_n;
+    l->at_n = r->at_n;
+    l->quarantined = r->quarantined;
+    (void)snprintf(l->code, sizeof l->code, "%.*s", (int)r->code.len, (const char *)r->code.p);
+    l->n++;
+    return 0;
+}
+
+static struct last_refusal refusals(struct fixture *f, const struct computer *k)
+{
+    struct last_refusal l = {.f = f};
+
+    MUST(f, city_refusals(f->city, &k->id, see_refusal, &l, &f->err));
+    return l;
+}
+
+/* One act in a group of its own: 0 or the code of its refusal. */
+static int push_act(struct fixture *f, struct computer *k, const struct change *changes, size_t n)
+{
+    bool refused = false;
+
+    begin(f);
+    MUST(f, bring(f, k, changes, n, &refused));
+    commit(f);
+    return refused ? err_from_code(refusals(f, k).code) : 0;
+}
+
+static int push(struct fixture *f, struct computer *k, struct change c)
+{
+    return push_act(f, k, &c, 1);
+}
+
+static int by_city(struct fixture *f, const struct actor *who, struct change *c)
+{
+    struct act act = {.changes = c, .n = 1, .actor = *who};
+
+    c->seen = c->seen != 0 ? c->seen : UINT64_MAX >> 1;
+    return city_act(f->city, &act, &f->err);
+}
+
+static const struct actor by_system = {.is_system = true, .side = SIDE_CITY, .site = SITE_CITY};
+
+static struct change studio(struct fixture *f)
+{
+    struct change c = {.op = OP_CREATE,
+                       .kind = catalogue_kind_named("studio")->tag,
+                       .stream = GY,
+                       .to = slice_str("operating")};
+
+    (void)put(f, &c, "name", value_str("惠民委员工作室"));
+    (void)put(f, &c, "level", value_str("county"));
+    return c;
+}
+
+/* ---- questions ---- */
+
+static struct row *get(struct fixture *f, const char *kind, const struct id *id)
+{
+    struct row *row;
+
+    MUST(f, store_row_get(city_store(f->city), &f->a, catalogue_kind_named(kind), id, &row, &f->err));
+    assert_non_null(row);
+    return row;
+}
+
+static uint64_t seq_of(struct fixture *f, uint32_t stream)
+{
+    struct stream_head h;
+
+    MUST(f, store_stream_get(city_store(f->city), stream, &h, &f->err));
+    return h.seq;
+}
+
+static size_t conflicts(struct fixture *f, const struct id *record, struct row ***ret)
+{
+    const struct kind *kind = catalogue_kind_named("conflict");
+    struct value v = value_id(record);
+    size_t n;
+
+    MUST(f, store_row_find(city_store(f->city), &f->a, kind, kind_field_named(kind, "target_id")->tag,
+                           &v, ret, &n, &f->err));
+    return n;
+}
+
+static void assert_field(struct fixture *f, const struct id *id, const char *field, const char *text)
+{
+    struct slice s = row_text(get(f, "opinion", id), field);
+
+    if (!slice_eq(s, slice_str(text)))
+        fail_msg("%s is '%.*s', not '%s'", field, (int)s.len, (const char *)s.p, text);
+}
+
+static void digest(struct fixture *f, uint8_t ret[HASH_SIZE])
+{
+    MUST(f, store_projection_digest(city_store(f->city), city_hasher(f->city), ret, &f->err));
+}
+
+/* The log is whole and the tables follow from it. */
+static void assert_whole(struct fixture *f)
+{
+    uint8_t before[HASH_SIZE], after[HASH_SIZE];
+
+    MUST(f, city_verify(f->city, &f->err));
+    digest(f, before);
+    MUST(f, city_rebuild(f->city, &f->err));
+    digest(f, after);
+    assert_memory_equal(before, after, HASH_SIZE);
+}
+
+/* ---- set-up ---- */
+
+static void settle(struct fixture *f)
+{
+    struct change member = {.op = OP_CREATE, .kind = catalogue_kind_named("member")->tag, .stream = GY};
+    struct change home = studio(f);
+
+    (void)put(f, &member, "name", value_str("何委员"));
+    (void)put(f, &member, "level", set_of("city,county"));
+    (void)put(f, &member, "unit_title", value_str("县医院医师"));
+    (void)put(f, &member, "status", value_str("active"));
+    begin(f);
+    MUST(f, by_city(f, &by_system, &member));
+    MUST(f, by_city(f, &by_system, &home));
+    f->member = member.record;
+    f->studio = home.record;
+    MUST(f, enrol(f, token(f, GY, 1), &f->gy1));
+    MUST(f, enrol(f, token(f, GY, 2), &f->gy2));
+    MUST(f, enrol(f, token(f, ZX, 3), &f->zx));
+    commit(f);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct city_options o;
+
+    *state = f;
+    sign_fails = false;
+    arena_init(&f->a, 512u << 20);
+    strcpy(f->dir, "/tmp/test_city_XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    (void)snprintf(f->path, sizeof f->path, "%s/city.db", f->dir);
+    f->now = NOW;
+    o = options(f);
+    MUST(f, city_create(f->path, &o, "第五届", &f->err));
+    MUST(f, city_open(f->path, &o, &f->city, &f->err));
+    settle(f);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+
+    city_close(f->city);
+    arena_release(&f->a);
+    (void)snprintf(command, sizeof command, "rm -r %s", f->dir);
+    assert_int_equal(system(command), 0);
+    free(f);
+    return 0;
+}
+
+/* ---- a new city ---- */
+
+/* Twelve sites, a term, its own units; a second creation is refused and changes nothing. */
+static void test_city__create(void **state)
+{
+    struct fixture *f = *state;
+    struct city_options o = options(f);
+    const struct kind *site = catalogue_kind_named("site");
+    struct value v = value_str("431081");
+    struct row **rows;
+    size_t n;
+
+    MUST(f, store_row_find(city_store(f->city), &f->a, site, kind_field_named(site, "code")->tag, &v,
+                           &rows, &n, &f->err));
+    assert_int_equal(n, 1);
+    assert_true(slice_eq(row_text(rows[0], "serial_letter"), slice_str("ZX")));
+    assert_int_equal(rows[0]->stream, STREAM_SHARED);
+    assert_int_equal(city_create(f->path, &o, "第六届", &f->err), E_EXISTS);
+    assert_whole(f);
+}
+
+/* ---- enrolment ---- */
+
+static void test_city__enrol(void **state)
+{
+    struct fixture *f = *state;
+    const struct kind *account = catalogue_kind_named("user_account");
+    struct value v = value_str("clerk");
+    struct computer third;
+    const uint8_t *secret;
+    struct row **rows;
+    size_t n;
+
+    assert_int_equal(f->gy1.k, 1);
+    assert_int_equal(f->gy2.k, 2);
+    assert_int_equal(f->zx.k, 1);
+    assert_true(id_eq(&f->gy1.clerk, &f->gy2.clerk));
+    assert_false(id_eq(&f->gy1.clerk, &f->zx.clerk));
+    MUST(f, store_row_find(city_store(f->city), &f->a, account,
+                           kind_field_named(account, "login")->tag, &v, &rows, &n, &f->err));
+    assert_int_equal(n, 2);
+
+    begin(f);
+    secret = token(f, GY, 4);
+    MUST(f, enrol(f, secret, &third));
+    assert_int_equal(third.k, 3);
+    assert_int_equal(enrol(f, secret, &third), E_TOKEN); /* in the same group */
+    commit(f);
+    begin(f);
+    assert_int_equal(enrol(f, secret, &third), E_TOKEN);
+    secret = token(f, GY, 5);
+    commit(f);
+    f->now += 5000;
+    begin(f);
+    assert_int_equal(enrol(f, secret, &third), E_TOKEN); /* late */
+    assert_int_equal(city_token_add(f->city, 999999, secret, f->now, &f->err), E_NOTFOUND);
+    commit(f);
+}
+
+/* ---- order ---- */
+
+static void test_city__order(void **state)
+{
+    struct fixture *f = *state;
+    struct computer stranger = f->gy1;
+    bool refused;
+    struct id id;
+    struct change c = opinion(f, &f->gy1, &id);
+
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    begin(f);
+    f->gy1.n = 0;
+    assert_int_equal(bring(f, &f->gy1, &c, 1, &refused), E_PROTOCOL);
+    f->gy1.n = 2;
+    assert_int_equal(bring(f, &f->gy1, &c, 1, &refused), E_PROTOCOL);
+    f->gy1.n = 1;
+    stranger.id.b[0] ^= 1;
+    c.replica = stranger.id;
+    assert_int_equal(bring(f, &stranger, &c, 1, &refused), E_NOTFOUND);
+    MUST(f, city_replica_set_state(f->city, &f->gy1.id, REPLICA_LOST, &f->err));
+    c.replica = f->gy1.id;
+    assert_int_equal(bring(f, &f->gy1, &c, 1, &refused), E_REVOKED);
+    city_rollback(f->city);
+    assert_whole(f);
+}
+
+/* ---- merging ---- */
+
+/* Two hands on one field: one conflict, which a later value of the same hand updates. */
+static void test_city__conflict_once(void **state)
+{
+    struct fixture *f = *state;
+    struct row **rows;
+    struct change c;
+    uint64_t seen;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"), seen)), 0);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "keywords", value_str("乙"), seen)), 0);
+    assert_field(f, &id, "keywords", "甲");
+    assert_int_equal(conflicts(f, &id, &rows), 1);
+    assert_int_equal(row_int(rows[0], "later_seq"), seen + 2);
+    assert_int_equal(row_int(rows[0], "stands_seq"), seen + 1);
+    c = edit(f, &f->gy2, &id, "keywords", value_str("丙"), seen);
+    c.fields[0].saw_n = f->gy2.n;
+    assert_int_equal(push(f, &f->gy2, c), 0);
+    assert_field(f, &id, "keywords", "甲");
+    assert_int_equal(conflicts(f, &id, &rows), 1);
+    assert_int_equal(row_int(rows[0], "later_seq"), seen + 4);
+    assert_whole(f);
+}
+
+/* An equal value changes nothing; another field merges without a word. */
+static void test_city__equal_and_other(void **state)
+{
+    struct fixture *f = *state;
+    struct row **rows;
+    uint64_t seen;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"), seen)), 0);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "keywords", value_str("甲"), seen)), 0);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "demand", value_str("修灯"), seen)), 0);
+    assert_int_equal(conflicts(f, &id, &rows), 0);
+    assert_int_equal(seq_of(f, GY), seen + 3);
+    assert_field(f, &id, "demand", "修灯");
+    assert_whole(f);
+}
+
+/* Elements of a set merge. */
+static void test_city__delta(void **state)
+{
+    struct fixture *f = *state;
+    struct id id = new_id(f);
+    struct change c = blank(&f->gy1, "user_account", OP_CREATE, &id);
+    const char *more[] = {"county_clerk", "county_lead"};
+    struct computer *who[] = {&f->gy1, &f->gy2};
+    struct row **rows;
+    uint64_t seen;
+
+    (void)put(f, &c, "site", value_str("431021"));
+    (void)put(f, &c, "login", value_str("wang"));
+    (void)put(f, &c, "name", value_str("小王"));
+    (void)put(f, &c, "role", set_of("studio_user"));
+    (void)put(f, &c, "active", value_int(1));
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    seen = seq_of(f, GY);
+    for (size_t i = 0; i < 2; i++) {
+        struct field_change *fc;
+
+        c = blank(who[i], "user_account", OP_SET, &id);
+        c.seen = seen;
+        fc = put(f, &c, "role", set_of(more[i]));
+        fc->form = FORM_DELTA;
+        fc->del = set_of("studio_user");
+        assert_int_equal(push(f, who[i], c), 0);
+    }
+    assert_true(slice_eq(row_named(get(f, "user_account", &id), "role")->s,
+                         slice_str("county_clerk,county_lead")));
+    assert_int_equal(conflicts(f, &id, &rows), 0);
+    assert_whole(f);
+}
+
+/* An edit that meets a void is withheld, whole, into one conflict of the record. */
+static void test_city__void_and_edit(void **state)
+{
+    struct fixture *f = *state;
+    struct row **rows;
+    uint64_t seen;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, voiding(f, &f->gy1, &id, seen)), 0);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "keywords", value_str("乙"), seen)), 0);
+    assert_field(f, &id, "keywords", "");
+    assert_int_equal(conflicts(f, &id, &rows), 1);
+    assert_int_equal(row_text(rows[0], "field").len, 0);
+    assert_int_equal(row_int(rows[0], "stands_seq"), seen + 1);
+    assert_whole(f);
+}
+
+/* Nobody seals what he did not see; his own later changes he saw. */
+static void test_city__seal(void **state)
+{
+    struct fixture *f = *state;
+    struct change both[2];
+    uint64_t seen;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "keywords", value_str("乙"), seen)), 0);
+    assert_int_equal(push(f, &f->gy1, voiding(f, &f->gy1, &id, seen)), E_CONFLICT);
+    assert_false(row_voided(get(f, "opinion", &id)));
+
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "demand", value_str("修灯"), seen)), 0);
+    assert_int_equal(push(f, &f->gy2, voiding(f, &f->gy2, &id, seen)), 0);
+    assert_true(row_voided(get(f, "opinion", &id)));
+
+    /* One act that edits and voids. */
+    assert_int_equal(push(f, &f->gy2, opinion(f, &f->gy2, &id)), 0);
+    seen = seq_of(f, GY);
+    both[0] = edit(f, &f->gy2, &id, "keywords", value_str("丁"), seen);
+    both[1] = voiding(f, &f->gy2, &id, seen);
+    assert_int_equal(push_act(f, &f->gy2, both, 2), 0);
+    assert_true(row_voided(get(f, "opinion", &id)));
+    assert_whole(f);
+}
+
+/* The second change of an act to a field saw what the first put there. */
+static void test_city__twice_in_one_act(void **state)
+{
+    struct fixture *f = *state;
+    struct change both[2];
+    struct row **rows;
+    uint64_t seen;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seen = seq_of(f, GY);
+    both[0] = edit(f, &f->gy1, &id, "keywords", value_str("甲"), seen);
+    both[1] = edit(f, &f->gy1, &id, "keywords", value_str("乙"), seen);
+    both[1].fields[0].saw_n = f->gy1.n + 1;
+    assert_int_equal(push_act(f, &f->gy1, both, 2), 0);
+    assert_int_equal(conflicts(f, &id, &rows), 0);
+    assert_field(f, &id, "keywords", "乙");
+    assert_whole(f);
+}
+
+/* ---- refusals ---- */
+
+/* A refused creation takes with it what was made before the county knew, and nothing after. */
+static void test_city__refusal_family(void **state)
+{
+    struct fixture *f = *state;
+    struct last_refusal l;
+    struct id id, good;
+    struct change c = opinion(f, &f->gy1, &id), bad = c;
+
+    bad.to = slice_str("closed");
+    assert_int_equal(push(f, &f->gy1, bad), E_STATE);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"), 9)), E_AFTER);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &good)), 0);
+    c = blank(&f->gy1, "submission", OP_CREATE, &good);
+    c.record = new_id(f);
+    (void)put(f, &c, "source_opinions", (struct value){.type = V_IDS, .s = {id.b, ID_SIZE}});
+    assert_int_equal(push(f, &f->gy1, c), E_PARENT);
+    l = refusals(f, &f->gy1);
+    assert_int_equal(l.n, 3);
+    assert_int_equal(l.first_n, 4);
+
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy1.id, 1, f->gy1.n + 1, &f->err));
+    MUST(f, city_refused_ack(f->city, &f->gy1.id, 2, f->gy1.n + 1, &f->err));
+    MUST(f, city_refused_ack(f->city, &f->gy1.id, 4, f->gy1.n + 1, &f->err));
+    commit(f);
+    assert_int_equal(refusals(f, &f->gy1).n, 0);
+    bad.to = slice_str("collected"); /* n 5 was made before the refusal was taken in */
+    assert_int_equal(push(f, &f->gy1, bad), E_AFTER);
+    assert_int_equal(push(f, &f->gy1, bad), E_AFTER); /* n 6: the family of n 5 */
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy1.id, 5, 6, &f->err));
+    MUST(f, city_refused_ack(f->city, &f->gy1.id, 6, 6, &f->err));
+    commit(f);
+    assert_int_equal(push(f, &f->gy1, bad), 0);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "keywords", value_str("甲"),
+                                           seq_of(f, GY))), 0);
+    assert_whole(f);
+}
+
+/* All or nothing: the refusal of one change is the act's. */
+static void test_city__act_is_whole(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = seq_of(f, GY);
+    struct last_refusal l;
+    struct change both[2];
+    struct id id;
+
+    both[0] = opinion(f, &f->gy1, &id);
+    both[1] = edit(f, &f->gy1, &id, "state", value_str("closed"), 0);
+    assert_int_equal(push_act(f, &f->gy1, both, 2), E_INVALID);
+    l = refusals(f, &f->gy1);
+    assert_int_equal(l.first_n, 1);
+    assert_int_equal(l.last_n, 2);
+    assert_int_equal(l.at_n, 2);
+    assert_int_equal(seq_of(f, GY), before);
+    assert_whole(f);
+}
+
+/* Roles are those of the account at the merge: never held, refused; lost unseen, kept for a decision. */
+static void test_city__quarantine(void **state)
+{
+    struct fixture *f = *state;
+    struct id wang = new_id(f), id, other;
+    struct change c = blank(&f->gy1, "user_account", OP_CREATE, &wang);
+    struct field_change *fc;
+    uint64_t seen;
+
+    (void)put(f, &c, "site", value_str("431021"));
+    (void)put(f, &c, "login", value_str("wang"));
+    (void)put(f, &c, "name", value_str("小王"));
+    (void)put(f, &c, "role", set_of("county_clerk"));
+    (void)put(f, &c, "active", value_int(1));
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &other)), 0);
+
+    c = blank(&f->gy1, "user_account", OP_SET, &wang);
+    fc = put(f, &c, "role", set_of("studio_user"));
+    fc->form = FORM_DELTA;
+    fc->del = set_of("county_clerk");
+    assert_int_equal(push(f, &f->gy1, c), 0);
+
+    c = opinion(f, &f->gy2, &id);
+    c.actor = wang;
+    c.seen = seen;
+    assert_int_equal(push(f, &f->gy2, c), 0); /* a studio_user may, too */
+    c = blank(&f->gy2, "user_account", OP_SET, &wang);
+    (void)put(f, &c, "name", value_str("老王"));
+    c.actor = wang;
+    assert_int_equal(push(f, &f->gy2, c), E_ROLE); /* he saw what he may */
+    c = blank(&f->gy2, "opinion", OP_TRANSITION, &other);
+    c.from = slice_str("collected");
+    c.to = slice_str("verifying");
+    c.actor = wang;
+    c.seen = seen;
+    assert_int_equal(push(f, &f->gy2, c), 0);
+    c.from = slice_str("verifying");
+    c.to = slice_str("local_handling");
+    (void)put(f, &c, "handler_unit", value_str("住建局"));
+    (void)put(f, &c, "due_on", value_str("2026-04-01"));
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    assert_true(refusals(f, &f->gy2).quarantined);
+    assert_whole(f);
+}
+
+/* ---- bounds ---- */
+
+/* No act is larger than one frame can bring on: its readers would wait for ever. */
+static void test_city__act_too_big(void **state)
+{
+    struct fixture *f = *state;
+    struct change acts[12];
+    char *text = arena_alloc(&f->a, 60001);
+    struct id id;
+
+    for (size_t i = 0; i < 60000; i += 3)
+        memcpy(text + i, "路", 3);
+    text[60000] = '\0';
+    for (size_t i = 0; i < 12; i++) {
+        acts[i] = opinion(f, &f->gy1, &id);
+        change_field(&acts[i], kind_field_named(catalogue_kind_named("opinion"), "content")->tag)->v =
+            value_str(text);
+        for (size_t k = 0; k < acts[i].n_fields; k++) {
+            struct field_change *fc = &acts[i].fields[k];
+
+            if (fc->form == FORM_HASHED)
+                change_commit_value(city_hasher(f->city), fc->salt, &fc->v, fc->hash);
+        }
+    }
+    assert_int_equal(push_act(f, &f->gy1, acts, 12), E_TOOBIG);
+    assert_int_equal(push_act(f, &f->gy1, acts, 1), E_AFTER);
+    assert_whole(f);
+}
+
+/* An act that takes more memory than one act may is refused; it must not stop the writer for ever. */
+static void test_city__act_takes_too_much(void **state)
+{
+    struct fixture *f = *state;
+    const struct kind *kind = catalogue_kind_named("opinion");
+    struct change *acts = arena_alloc(&f->a, ACT_MAX * sizeof *acts);
+    char *text = arena_alloc(&f->a, 60001);
+    static const char *const long_ones[] = {"content", "demand", "verified_note", "disposition_note"};
+    uint64_t seen;
+    struct id id;
+
+    for (size_t i = 0; i < 60000; i += 3)
+        memcpy(text + i, "路", 3);
+    text[60000] = '\0';
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    for (size_t i = 0; i < 4; i++) {
+        assert_non_null(kind_field_named(kind, long_ones[i]));
+        seen = seq_of(f, GY);
+        assert_int_equal(
+            push(f, &f->gy1, edit(f, &f->gy1, &id, long_ones[i], value_str(text), seen)), 0);
+    }
+    seen = seq_of(f, GY);
+    for (size_t i = 0; i < ACT_MAX; i++) {
+        acts[i] = edit(f, &f->gy1, &id, "keywords", value_str(i % 2 == 0 ? "甲" : "乙"), seen);
+        acts[i].fields[0].saw_n = i == 0 ? 0 : f->gy1.n + i;
+    }
+    assert_int_equal(push_act(f, &f->gy1, acts, ACT_MAX), 0);
+    assert_field(f, &id, "keywords", "乙");
+    assert_whole(f);
+}
+
+/* ---- groups ---- */
+
+/* A group that is rolled back leaves nothing: heads, numbers, what is known of records and accounts. */
+static void test_city__rollback(void **state)
+{
+    struct fixture *f = *state;
+    struct change home = studio(f), again = home, c;
+    struct slice head, signature;
+    uint64_t before = seq_of(f, GY), seq;
+    bool refused;
+    struct id id, made;
+
+    begin(f);
+    MUST(f, by_city(f, &by_system, &home));
+    made = home.record;
+    c = opinion(f, &f->gy1, &id);
+    change_field(&c, kind_field_named(catalogue_kind_named("opinion"), "studio_id")->tag)->v =
+        value_id(&made);
+    MUST(f, bring(f, &f->gy1, &c, 1, &refused));
+    assert_false(refused);
+    city_rollback(f->city);
+    f->gy1.n = 0;
+    MUST(f, city_head(f->city, GY, &head, &signature, &seq));
+    assert_int_equal(seq, before);
+    assert_int_equal(push(f, &f->gy1, c), E_PARENT);
+
+    begin(f);
+    MUST(f, by_city(f, &by_system, &again));
+    commit(f);
+    assert_int_equal(seq_of(f, GY), before + 1);
+    assert_true(slice_eq(row_get(get(f, "studio", &again.record), TAG_SERIAL)->s,
+                         slice_str("GY-GZ-2026-0002")));
+    assert_whole(f);
+}
+
+static int refuse_reading(void *ctx)
+{
+    return sqlite3_get_autocommit(ctx);
+}
+
+/* The heads of before come back even when the file cannot be read just then. */
+static void test_city__rollback_without_reading(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *db = store_db(city_store(f->city));
+    uint64_t before = seq_of(f, GY);
+    bool refused;
+    struct id id;
+    struct change c = opinion(f, &f->gy1, &id);
+
+    begin(f);
+    MUST(f, bring(f, &f->gy1, &c, 1, &refused));
+    sqlite3_progress_handler(db, 1, refuse_reading, db);
+    city_rollback(f->city);
+    sqlite3_progress_handler(db, 0, NULL, NULL);
+    f->gy1.n = 0;
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    assert_int_equal(seq_of(f, GY), before + 1);
+    assert_whole(f);
+    reopen(f);
+    assert_whole(f);
+}
+
+/* A head that cannot be signed takes the group with it. */
+static void test_city__signature_fails(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = seq_of(f, GY), seq;
+    struct slice head, signature;
+    bool refused;
+    struct id id;
+    struct change c = opinion(f, &f->gy1, &id);
+
+    begin(f);
+    MUST(f, bring(f, &f->gy1, &c, 1, &refused));
+    sign_fails = true;
+    assert_int_equal(city_commit(f->city, &f->err), E_INTERNAL);
+    sign_fails = false;
+    assert_int_equal(seq_of(f, GY), before);
+    MUST(f, city_head(f->city, GY, &head, &signature, &seq));
+    assert_int_equal(seq, before);
+    assert_int_not_equal(signature.len, 0);
+    f->gy1.n = 0;
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    assert_whole(f);
+}
+
+/* A full disk inside an act: nothing of the group stays, and the act is taken later. */
+static void test_city__disk_full(void **state)
+{
+    struct fixture *f = *state;
+    sqlite3 *db = store_db(city_store(f->city));
+    uint64_t before = seq_of(f, GY);
+    char *text = arena_alloc(&f->a, 60001);
+    bool refused;
+    struct id id;
+    struct change c = opinion(f, &f->gy1, &id);
+    int ret = 0;
+
+    for (size_t i = 0; i < 60000; i += 3)
+        memcpy(text + i, "路", 3);
+    text[60000] = '\0';
+    assert_int_equal(sqlite3_exec(db, "PRAGMA max_page_count = 1", NULL, NULL, NULL), SQLITE_OK);
+    begin(f);
+    for (size_t i = 0; ret == 0 && i < 100; i++) {
+        ret = bring(f, &f->gy1, &c, 1, &refused);
+        if (ret == 0)
+            c = edit(f, &f->gy1, &id, i % 2 == 0 ? "demand" : "verified_note", value_str(text),
+                     UINT64_MAX >> 1);
+    }
+    assert_int_equal(ret, E_FULL);
+    city_rollback(f->city);
+    f->gy1.n = 0;
+    assert_int_equal(sqlite3_exec(db, "PRAGMA max_page_count = 1000000", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(seq_of(f, GY), before);
+    assert_whole(f);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    assert_int_equal(seq_of(f, GY), before + 1);
+    reopen(f);
+    assert_whole(f);
+}
+
+/* ---- references ---- */
+
+/* An id made to look like a known record's is not taken for it. */
+static void test_city__reference_forged(void **state)
+{
+    struct fixture *f = *state;
+    struct id id, forged = f->member;
+    struct change c;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0); /* now the member is known */
+    forged.b[15] ^= 0x40; /* the halves make the same sum */
+    forged.b[0] ^= 0x40;
+    c = opinion(f, &f->gy1, &id);
+    change_field(&c, kind_field_named(catalogue_kind_named("opinion"), "receiver")->tag)->v =
+        value_id(&forged);
+    assert_int_equal(push(f, &f->gy1, c), E_PARENT);
+}
+
+/* ---- verify ---- */
+
+/* One bit of COLUMN of the entry at SEQ turned. */
+static void flip(struct fixture *f, const char *column, uint64_t seq)
+{
+    sqlite3 *db = store_db(city_store(f->city));
+    sqlite3_blob *blob;
+    uint8_t byte;
+    int at;
+
+    assert_int_equal(sqlite3_blob_open(db, "main", "log", column,
+                                       (sqlite3_int64)((uint64_t)GY << 40 | seq), 1, &blob),
+                     SQLITE_OK);
+    at = sqlite3_blob_bytes(blob) - 1;
+    assert_true(at >= 0);
+    assert_int_equal(sqlite3_blob_read(blob, &byte, 1, at), SQLITE_OK);
+    byte ^= 1;
+    assert_int_equal(sqlite3_blob_write(blob, &byte, 1, at), SQLITE_OK);
+    assert_int_equal(sqlite3_blob_close(blob), SQLITE_OK);
+}
+
+/* One bit anywhere in an entry, or an entry gone, is found and named. */
+static void test_city__verify(void **state)
+{
+    static const char *const columns[] = {"bytes", "verdict", "side", "hash"};
+    struct fixture *f = *state;
+    char name[32], text[128];
+    uint64_t seq;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seq = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"), seq)), 0);
+    (void)snprintf(name, sizeof name, "第 %llu 条", (unsigned long long)seq);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        flip(f, columns[i], seq);
+        if (city_verify(f->city, &f->err) != E_CORRUPT || strstr(f->err.text, name) == NULL)
+            fail_msg("%s: %s", columns[i], f->err.text);
+        flip(f, columns[i], seq);
+        MUST(f, city_verify(f->city, &f->err));
+    }
+    (void)snprintf(text, sizeof text, "UPDATE log SET side = NULL WHERE pos = %llu",
+                   (unsigned long long)((uint64_t)GY << 40 | seq));
+    assert_int_equal(sqlite3_exec(store_db(city_store(f->city)), text, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
+    (void)snprintf(text, sizeof text, "DELETE FROM log WHERE pos = %llu",
+                   (unsigned long long)((uint64_t)GY << 40 | (seq + 1)));
+    assert_int_equal(sqlite3_exec(store_db(city_store(f->city)), text, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_city__create),
+        TEST(test_city__enrol),
+        TEST(test_city__order),
+        TEST(test_city__conflict_once),
+        TEST(test_city__equal_and_other),
+        TEST(test_city__delta),
+        TEST(test_city__void_and_edit),
+        TEST(test_city__seal),
+        TEST(test_city__twice_in_one_act),
+        TEST(test_city__refusal_family),
+        TEST(test_city__act_is_whole),
+        TEST(test_city__quarantine),
+        TEST(test_city__act_too_big),
+        TEST(test_city__act_takes_too_much),
+        TEST(test_city__rollback),
+        TEST(test_city__rollback_without_reading),
+        TEST(test_city__signature_fails),
+        TEST(test_city__disk_full),
+        TEST(test_city__reference_forged),
+        TEST(test_city__verify),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
