@@ -2,6 +2,7 @@
 #include "client/cmd/home.h"
 
 #include "common/base/mem.h"
+#include "common/cmd/args.h"
 #include "common/crypto/hash.h"
 
 #include <errno.h>
@@ -182,6 +183,7 @@ static int load_settings(struct home *h, struct err *err)
 
     if (ret != 0)
         return err_set(err, ret, NULL);
+    h->conf.on_unknown = warn_setting;
     ret = home_path(h->dir, "ztc.ini", path, err);
     if (ret == 0)
         ret = conf_load(&h->conf, path, err);

@@ -87,6 +87,8 @@ int conf_set(struct conf *c, const char *section, const char *name, const char *
 
 struct load {
     struct conf *c;
+    const char *path;
+    unsigned line;
     struct err *err;
     char section[LINE_MAX_BYTES];
 };
@@ -122,37 +124,42 @@ static int load_line(struct load *l, char *line)
     if (equals == NULL)
         return err_set(l->err, E_INVALID, "不是“名称 = 值”");
     *equals = '\0';
-    return conf_set(l->c, l->section, trimmed(line), trimmed(equals + 1), l->err);
+    line = trimmed(line);
+    if (l->c->on_unknown != NULL && find(l->c, l->section, line) < 0) {
+        l->c->on_unknown(l->path, l->line, l->section, line);
+        return 0;
+    }
+    return conf_set(l->c, l->section, line, trimmed(equals + 1), l->err);
 }
 
-static int load_lines(struct load *l, FILE *f, const char *path)
+static int load_lines(struct load *l, FILE *f)
 {
     char line[LINE_MAX_BYTES];
-    unsigned n = 0;
     int ret;
 
     while (fgets(line, sizeof line, f) != NULL) {
-        n++;
+        l->line++;
         if (strchr(line, '\n') == NULL && !feof(f))
             ret = err_set(l->err, E_INVALID, "太长，或含有零字节");
         else
             ret = load_line(l, line);
         if (ret != 0)
-            return err_wrap(l->err, ret == E_NOMEM ? E_NOMEM : E_INVALID, "%s 第 %u 行", path, n);
+            return err_wrap(l->err, ret == E_NOMEM ? E_NOMEM : E_INVALID, "%s 第 %u 行", l->path,
+                            l->line);
     }
-    return ferror(f) ? err_set(l->err, E_IO, "读不了设置文件 %s", path) : 0;
+    return ferror(f) ? err_set(l->err, E_IO, "读不了设置文件 %s", l->path) : 0;
 }
 
 int conf_load(struct conf *c, const char *path, struct err *err)
 {
-    struct load l = {.c = c, .err = err};
+    struct load l = {.c = c, .path = path, .err = err};
     FILE *f = fopen(path, "re");
     int ret;
 
     if (f == NULL)
         return err_set(err, errno == ENOENT ? E_NOTFOUND : E_IO, "打不开设置文件 %s", path);
 
-    ret = load_lines(&l, f, path);
+    ret = load_lines(&l, f);
     (void)fclose(f); /* only read */
     return ret;
 }

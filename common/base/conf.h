@@ -22,14 +22,17 @@ struct conf {
     const struct conf_item *items;
     unsigned n_items;
     char **values;
+    /* Told of a name that is not in the table, which conf_load then passes over: a file of a later
+     * version, or a slip of the pen. NULL: it is E_INVALID. */
+    void (*on_unknown)(const char *path, unsigned line, const char *section, const char *name);
 };
 
 /* Every value at its preset. 0 or E_NOMEM. */
 int conf_init(struct conf *c, const struct conf_item *items, unsigned n_items);
 void conf_release(struct conf *c);
 
-/* Read PATH over the present values. A missing file is E_NOTFOUND; an unknown name, a value out of
- * bounds or a bad line is E_INVALID and names the line. */
+/* Read PATH over the present values. A missing file is E_NOTFOUND; a value out of bounds, a bad line or
+ * (unless it is only told) an unknown name is E_INVALID and names the line. */
 int conf_load(struct conf *c, const char *path, struct err *err);
 
 /* Write every value with its help to PATH, by a temporary file and rename, mode 0600. */

@@ -331,6 +331,12 @@ int args_fail(const struct args *a, int ret, const struct err *err)
     return exit_status(ret);
 }
 
+void warn_setting(const char *path, unsigned line, const char *section, const char *name)
+{
+    (void)fprintf(stderr, "注意：%s 第 %u 行：没有名为 %s.%s 的设置，不予理会\n", path, line, section,
+                  name);
+}
+
 /* ---- help ---- */
 
 static void help_line(FILE *out, const char *left, const char *right)

@@ -129,6 +129,9 @@ int exit_status(int ret);
  * exit status. */
 int args_fail(const struct args *a, int ret, const struct err *err);
 
+/* For conf.on_unknown: one line on standard error. */
+void warn_setting(const char *path, unsigned line, const char *section, const char *name);
+
 void help_program(FILE *out, const struct program *p);
 void help_command(FILE *out, const struct program *p, const struct command *c);
 

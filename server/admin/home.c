@@ -2,6 +2,7 @@
 #include "server/admin/home.h"
 
 #include "common/base/mem.h"
+#include "common/cmd/args.h"
 #include "common/crypto/cert.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/vault.h"
@@ -309,6 +310,7 @@ int home_load_reading(struct home *h, struct err *err)
 
     if (!home_exists(h))
         return err_set(err, E_NOTFOUND, "%s 中没有市级数据，请先运行 ztcd init", h->dir);
+    h->conf.on_unknown = warn_setting;
     ret = conf_load(&h->conf, home_file(h, "ztcd.ini", &p), err);
     if (ret == 0)
         ret = seal_key_load(home_file(h, "vault.key", &p), false, NULL, &h->vault_key, err);

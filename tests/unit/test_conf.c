@@ -132,6 +132,29 @@ static void test_conf__bad_lines(void **state)
     assert_non_null(strstr(f->err.text, "第 3 行"));
 }
 
+static unsigned told_line;
+static char told_name[32];
+
+static void tell_unknown(const char *path, unsigned line, const char *section, const char *name)
+{
+    (void)path;
+    told_line = line;
+    (void)snprintf(told_name, sizeof told_name, "%s.%s", section, name);
+}
+
+/* A name that nobody knows can be told and passed over; a known one keeps its bounds. */
+static void test_conf__unknown_told(void **state)
+{
+    struct fixture *f = *state;
+
+    f->conf.on_unknown = tell_unknown;
+    assert_int_equal(load(f, "[net]\ndoor = \001\nwindow = 7\n"), 0);
+    assert_int_equal(told_line, 2);
+    assert_string_equal(told_name, "net.door");
+    assert_int_equal(conf_int(&f->conf, "net", "window"), 7);
+    assert_int_equal(load(f, "[net]\nwindow = 0\n"), E_INVALID);
+}
+
 /* No file is told from a file that cannot be read. */
 static void test_conf__no_file(void **state)
 {
@@ -243,6 +266,7 @@ int main(void)
         TEST(test_conf__load),
         TEST(test_conf__long_lines),
         TEST(test_conf__bad_lines),
+        TEST(test_conf__unknown_told),
         TEST(test_conf__no_file),
         TEST(test_conf__set),
         TEST(test_conf__round_trip),
