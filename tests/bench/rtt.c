@@ -134,8 +134,8 @@ static void ping(const struct pki *pki, uint16_t port, struct pinging *p)
         .on_open = on_open, .on_data = on_data, .on_drain = on_nothing, .on_close = on_close};
     struct tls_params params = pki_client(pki);
     struct err err = {.ret = 0};
-    struct tls_config *config;
-    struct net *net;
+    struct tls_config *config = NULL;
+    struct net *net = NULL;
     uv_loop_t loop;
 
     if (uv_loop_init(&loop) != 0 || net_new(&loop, &net) != 0 ||
@@ -153,7 +153,7 @@ void rtt_measure(double *ret_seconds, unsigned n)
 {
     struct pinging p = {.seconds = ret_seconds, .n = n};
     struct pki pki;
-    uint16_t port;
+    uint16_t port = 0;
     int ends[2];
     pid_t child;
 
