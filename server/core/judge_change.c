@@ -430,6 +430,8 @@ static int move(struct task *t)
         ret = with_values(t, &would);
     if (ret != 0)
         return ret;
+    if (row_voided(t->row) && !t->actor->is_system)
+        return judge_refuse(j, E_STATE, "这条%s已经作废", t->kind->label);
     if (!slice_eq(row_state(t->row), t->c->from))
         return refuse_moved(t, would);
     ret = transition_pick(&check, would, t->c->to, t->actor, &tr, &err);

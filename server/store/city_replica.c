@@ -278,24 +278,35 @@ static int add_clerk(struct city *c, uint32_t site, struct id *ret_clerk, struct
     return ret;
 }
 
+struct clerk {
+    bool found;
+    struct id id;
+};
+
+static int see_account(void *ctx, struct row *row)
+{
+    struct clerk *clerk = ctx;
+
+    if (clerk->found || !slice_eq(row_text(row, "login"), slice_str("clerk")))
+        return 0;
+    clerk->found = true;
+    clerk->id = row->id;
+    return 0;
+}
+
+/* A login is for life: voided or switched off, the site's clerk is not made a second time. */
 static int find_clerk(struct city *c, uint32_t site, struct id *ret_clerk, struct err *err)
 {
-    const struct kind *kind = catalogue_kind_named("user_account");
-    struct value v = value_str("clerk");
-    struct row **rows;
-    size_t n;
-    int ret;
+    struct clerk clerk = {.found = false};
+    int ret = store_row_list(c->store, catalogue_kind_named("user_account"), NULL, 0, site, 0,
+                             see_account, &clerk, err);
 
-    arena_clear(&c->arena);
-    ret = store_row_find(c->store, &c->arena, kind, kind_field_named(kind, "login")->tag, &v, &rows,
-                         &n, err);
-    for (size_t i = 0; ret == 0 && i < n; i++) {
-        if (rows[i]->stream == site) {
-            *ret_clerk = rows[i]->id;
-            return 0;
-        }
-    }
-    return ret != 0 ? ret : add_clerk(c, site, ret_clerk, err);
+    if (ret != 0)
+        return ret;
+    if (!clerk.found)
+        return add_clerk(c, site, ret_clerk, err);
+    *ret_clerk = clerk.id;
+    return 0;
 }
 
 int city_enrol(struct city *c, const uint8_t secret_hash[HASH_SIZE], const struct id *replica,

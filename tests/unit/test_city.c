@@ -481,6 +481,29 @@ static void test_city__enrol(void **state)
     commit(f);
 }
 
+/* The city makes a site's first account once; what the site made of it is the site's. */
+static void test_city__clerk_once(void **state)
+{
+    struct fixture *f = *state;
+    const struct kind *account = catalogue_kind_named("user_account");
+    struct change c = blank(&f->gy1, "user_account", OP_VOID, &f->gy1.clerk);
+    struct value v = value_str("clerk");
+    struct computer third;
+    struct row **rows;
+    size_t n;
+
+    (void)put(f, &c, "voided", value_int(1));
+    (void)put(f, &c, "void_reason", value_str("改用实名账户"));
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    begin(f);
+    MUST(f, enrol(f, token(f, GY, 4), &third));
+    commit(f);
+    assert_true(id_eq(&third.clerk, &f->gy1.clerk));
+    MUST(f, store_row_find(city_store(f->city), &f->a, account,
+                           kind_field_named(account, "login")->tag, &v, &rows, &n, &f->err));
+    assert_int_equal(n, 1); /* the other site's */
+}
+
 /* ---- order ---- */
 
 static void test_city__order(void **state)
@@ -605,6 +628,26 @@ static void test_city__void_and_edit(void **state)
     assert_int_equal(conflicts(f, &id, &rows), 1);
     assert_int_equal(row_text(rows[0], "field").len, 0);
     assert_int_equal(row_int(rows[0], "stands_seq"), seen + 1);
+    assert_whole(f);
+}
+
+/* What was voided is not moved on by one who did not know. */
+static void test_city__void_and_move(void **state)
+{
+    struct fixture *f = *state;
+    struct change c;
+    uint64_t seen;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, voiding(f, &f->gy1, &id, seen)), 0);
+    c = blank(&f->gy2, "opinion", OP_TRANSITION, &id);
+    c.from = slice_str("collected");
+    c.to = slice_str("verifying");
+    c.seen = seen;
+    assert_int_equal(push(f, &f->gy2, c), E_STATE);
+    assert_true(row_in_state(get(f, "opinion", &id), "collected"));
     assert_whole(f);
 }
 
@@ -1022,11 +1065,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_city__create),
         TEST(test_city__enrol),
+        TEST(test_city__clerk_once),
         TEST(test_city__order),
         TEST(test_city__conflict_once),
         TEST(test_city__equal_and_other),
         TEST(test_city__delta),
         TEST(test_city__void_and_edit),
+        TEST(test_city__void_and_move),
         TEST(test_city__seal),
         TEST(test_city__twice_in_one_act),
         TEST(test_city__refusal_family),
