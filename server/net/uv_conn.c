@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define JOBS_MAX 256 /* of one connection under way; a flood of small frames makes a job each */
+
 struct server_event conn_event(const struct conn *c, enum server_event_kind kind)
 {
     return (struct server_event){.kind = kind,
@@ -238,7 +240,7 @@ static size_t feed_frames(struct conn *c, struct slice data)
 
 static bool may_read(struct conn *c)
 {
-    return c->up.reading && !writer_full(c->port->writer);
+    return c->up.reading && c->jobs < JOBS_MAX && !writer_full(c->port->writer);
 }
 
 static void stop_reading(struct conn *c)

@@ -354,8 +354,7 @@ static void ack_done(struct write_job *job)
     struct ack_job *j = (struct ack_job *)job;
     struct conn *c = j->conn;
 
-    /* One that failed is asked for again by the refusal's return after the next Welcome. */
-    mem_free(j);
+    mem_free(j); /* one that failed is asked for again: the refusal returns after the next Welcome */
     conn_job_done(c);
 }
 
@@ -365,7 +364,8 @@ int conn_refused_ack(struct conn *c, const Ztc__RefusedAck *m)
 
     if (j == NULL)
         return E_NOMEM;
-    j->job = (struct write_job){.run = run_ack, .done = ack_done, .impatient = true};
+    /* Patient: what the county makes after it must not be judged before it. */
+    j->job = (struct write_job){.run = run_ack, .done = ack_done};
     j->conn = c;
     j->replica = c->session.replica;
     j->first_n = m->first_n;
@@ -468,8 +468,10 @@ static int run_merge(struct write_job *job, struct city *city, struct err *err)
         const struct act *act = &j->acts[i];
         bool refused = false;
 
-        if (act->changes[act->n - 1].n <= r.accepted_n)
-            continue; /* answered before: a push may be repeated without effect */
+        if (act->changes[act->n - 1].n <= r.accepted_n) {
+            any = true; /* answered before, perhaps to a connection that is gone: a push may be repeated */
+            continue;
+        }
         ret = city_push_act(city, &j->replica, act, &refused, err);
         any = any || refused;
         job->wrote = ret != 0 && ret != E_PROTOCOL;

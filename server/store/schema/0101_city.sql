@@ -33,8 +33,9 @@ CREATE TABLE refusal (
     code    TEXT NOT NULL,
     text    TEXT NOT NULL,       -- Chinese sentence
     quarantined INTEGER NOT NULL,
-    bytes   BLOB NOT NULL,       -- the act: per change varint length + bytes, varint length + side
-    until_n INTEGER              -- RefusedAck: what was made up to here falls with it; NULL: not acknowledged
+    until_n INTEGER,             -- RefusedAck: what was made up to here falls with it; NULL: not acknowledged
+    bytes   BLOB NOT NULL        -- the act: per change varint length + bytes, varint length + side; last,
+                                 -- so that the rest is read without it
 );
 
 -- Records that fall with a refusal: changes to them up to until_n are refused too.
