@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import City, County, wait_until
+from conftest import MEMBER, City, County, wait_until
 
 MOUNT_OPTIONS = "size=48m,mode=0700"
 ROOM = 64 * 1024
@@ -147,9 +147,7 @@ def test_a_county_without_room_writes_nothing(make_city, make_disk):
     county.settle()
     disk.fill(room=0)
     for i in range(30):
-        done = county.run("add", "member", f"name=甲{i}", "gender=男", "level=county", "sector_id=经济",
-                          "unit_title=" + "某公司" * 10, "expertise=经济", "phone=13812345678", "party=masses",
-                          "term_id=政协郴州市第五届委员会", expect=None)
+        done = county.run("add", "member", f"name=委员{i}", *MEMBER, expect=None)
         if done.returncode != 0:
             break
     assert done.returncode == 1 and done.stderr.startswith(("ZT-DISK-FULL ", "ZT-IO "))
