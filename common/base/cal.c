@@ -3,6 +3,7 @@
 #include "common/base/err.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define LOCAL_OFFSET_MS (8 * 3600 * 1000)
 #define DAY_MS          (24 * 3600 * 1000)
@@ -80,6 +81,16 @@ void cal_format_datetime(msec_t at, char text[CAL_DATETIME_SIZE])
     (void)snprintf(text, CAL_DATETIME_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u+08:00",
                    (unsigned)d.year % 10000u, (unsigned)d.month % 100u, (unsigned)d.day % 100u,
                    s / 3600u % 24u, s / 60u % 60u, s % 60u);
+}
+
+void cal_format_minute(msec_t at, char text[CAL_MINUTE_SIZE])
+{
+    char full[CAL_DATETIME_SIZE];
+
+    cal_format_datetime(at, full);
+    full[10] = ' ';
+    full[CAL_MINUTE_SIZE - 1] = '\0';
+    memcpy(text, full, CAL_MINUTE_SIZE);
 }
 
 /* N digits at P as a number, -1 when one is not a digit. */

@@ -11,6 +11,7 @@ typedef uint64_t msec_t;
 typedef int32_t day_t;
 
 #define CAL_DATE_SIZE     11 /* YYYY-MM-DD and the NUL */
+#define CAL_MINUTE_SIZE   17 /* YYYY-MM-DD HH:MM and the NUL: for people */
 #define CAL_DATETIME_SIZE 26 /* YYYY-MM-DDTHH:MM:SS+08:00 and the NUL */
 
 struct cal_date {
@@ -24,6 +25,7 @@ bool cal_valid(struct cal_date d);
 /* The local day and text of an instant; later than 2999 counts as the last moment of 2999. */
 day_t cal_day_of(msec_t at);
 void cal_format_date(day_t day, char text[CAL_DATE_SIZE]);
+void cal_format_minute(msec_t at, char text[CAL_MINUTE_SIZE]);
 void cal_format_datetime(msec_t at, char text[CAL_DATETIME_SIZE]);
 
 /* Exactly YYYY-MM-DD, years 1900 to 2999. 0 or E_MALFORMED. */

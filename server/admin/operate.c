@@ -209,11 +209,11 @@ static int put_replica(void *ctx, const struct replica_row *r)
     static const char *const codes[] = {"active", "retired", "lost"};
     static const char *const labels[] = {"在用", "已停用", "已遗失"};
     struct replica_list *l = ctx;
-    char id[ID_TEXT_SIZE], seen[CAL_DATETIME_SIZE] = "从未连接";
+    char id[ID_TEXT_SIZE], seen[CAL_MINUTE_SIZE] = "从未连接";
 
     id_format(&r->id, id);
     if (r->seen_at != 0)
-        cal_format_datetime(r->seen_at, seen);
+        cal_format_minute(r->seen_at, seen);
     if (!l->args->json) {
         buf_printf(&l->text, "%s %u 第%u台 %s 已收到 %llu 项更改 %s\n", id, r->site, r->k,
                    labels[r->state], (unsigned long long)r->accepted_n, seen);

@@ -140,10 +140,10 @@ static int put_replica(void *ctx, const struct replica_row *r)
 {
     struct replica_out *out = ctx;
     struct json *j = &out->json;
-    char id[ID_TEXT_SIZE], seen[CAL_DATETIME_SIZE] = "从未连接";
+    char id[ID_TEXT_SIZE], seen[CAL_MINUTE_SIZE] = "从未连接";
 
     if (r->seen_at != 0)
-        cal_format_datetime(r->seen_at, seen);
+        cal_format_minute(r->seen_at, seen);
     id_format(&r->id, id);
     buf_printf(out->text, "%u 第%u台 %s %s %s\n", r->site, r->k, id, replica_labels[r->state], seen);
     json_object(j);

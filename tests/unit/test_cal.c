@@ -127,6 +127,18 @@ static void test_cal__instants_past_the_end(void **state)
     (void)cal_date(INT32_MIN);
 }
 
+/* People read the minute. */
+static void test_cal__minute(void **state)
+{
+    char got[CAL_MINUTE_SIZE];
+    msec_t at;
+
+    (void)state;
+    assert_int_equal(cal_parse_datetime(slice_str("2026-11-24T03:20:59+08:00"), &at), 0);
+    cal_format_minute(at, got);
+    assert_string_equal(got, "2026-11-24 03:20");
+}
+
 /* Instants before 1970 have no number; other zones and forms are not ours. */
 static void test_cal__datetime_refuses(void **state)
 {
@@ -165,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cal__every_day),
         cmocka_unit_test(test_cal__leap_days),
+        cmocka_unit_test(test_cal__minute),
         cmocka_unit_test(test_cal__weekday),
         cmocka_unit_test(test_cal__date_refuses),
         cmocka_unit_test(test_cal__datetime_round_trip),
