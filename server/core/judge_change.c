@@ -563,6 +563,8 @@ int judge_change(struct judge *j, struct change *c, const struct slice *bytes,
     if (ret_row != NULL)
         *ret_row = t.row;
     ret = judge_conflicts(j, t.row, seq, &t.merged);
+    if (ret == 0 && c->op == OP_CREATE && bytes != NULL)
+        ret = judge_orphan(j, t.row, c, seq);
     if (ret == 0)
         ret = check_clash(&t, seq);
     if (ret != 0 || row_historic(t.row))

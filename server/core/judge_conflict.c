@@ -170,3 +170,52 @@ int judge_seal(struct judge *j, const struct row *row, const struct change *c)
         return ret;
     return judge_refuse(j, E_CONFLICT, "还有未处理的合并冲突，请先处理");
 }
+
+/* ---- child rows ---- */
+
+static bool lists(const struct kind *parent, const struct kind *child)
+{
+    for (unsigned i = 0; parent != NULL && i < parent->n_own; i++) {
+        if (parent->fields[i].type == FT_LIST && parent->fields[i].target == child)
+            return true;
+    }
+    return false;
+}
+
+/* The kind that field F of CHILD names as its parent's; NULL when F points to no parent. */
+static const struct kind *parent_kind(const struct row *child, const struct field *f)
+{
+    const struct field *named = kind_field_named(child->kind, "target_kind");
+
+    if (f->type == FT_REF)
+        return lists(f->target, child->kind) ? f->target : NULL;
+    for (unsigned i = 0; f->type == FT_RID && named != NULL && i < catalogue_n_kinds; i++) {
+        if (slice_eq(row_get(child, named->tag)->s, slice_str(catalogue_kinds[i]->name)))
+            return catalogue_kinds[i];
+    }
+    return NULL;
+}
+
+int judge_orphan(struct judge *j, const struct row *child, const struct change *c, uint64_t seq)
+{
+    for (unsigned i = 0; i < child->kind->n_own; i++) {
+        const struct field *f = &child->kind->fields[i];
+        const struct kind *kind = parent_kind(child, f);
+        struct merge_conflict m = {.base_seq = c->seen};
+        struct row *parent = NULL;
+        struct id id;
+        int ret;
+
+        if (kind == NULL || !value_get_id(row_get(child, f->tag), &id))
+            continue;
+        ret = rows_get(j, kind, &id, &parent);
+        if (ret != 0)
+            return ret;
+        if (parent == NULL || !row_voided(parent) || parent->stream != child->stream)
+            continue;
+        m.stands_seq = merge_field_seq(parent, TAG_VOIDED);
+        if (m.stands_seq > c->seen && !judge_is_own(j, parent->stream, m.stands_seq))
+            return open_conflict(j, child, "", &m, seq);
+    }
+    return 0;
+}

@@ -64,6 +64,9 @@ int judge_complete(struct judge *j, struct change *c, uint32_t site);
 int judge_conflicts(struct judge *j, const struct row *row, uint64_t later_seq,
                     const struct merge_result *merged);
 
+/* CHILD, which C created at SEQ, may have met the voiding of a parent that its author had not seen. */
+int judge_orphan(struct judge *j, const struct row *child, const struct change *c, uint64_t seq);
+
 /* A rule that honest replicas break together: one conflict for the record. */
 int judge_clash(struct judge *j, const struct row *row, uint32_t tag, uint64_t seq);
 

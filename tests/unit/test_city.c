@@ -631,6 +631,42 @@ static void test_city__void_and_edit(void **state)
     assert_whole(f);
 }
 
+/* A child row that meets a void its author had not seen stays, and is listed. */
+static void test_city__void_and_child(void **state)
+{
+    struct fixture *f = *state;
+    struct change parent = {.op = OP_CREATE,
+                            .kind = catalogue_kind_named("submission")->tag,
+                            .stream = GY,
+                            .to = slice_str("draft")};
+    struct row **rows;
+    struct change c;
+    uint64_t seen;
+    struct id id = new_id(f);
+
+    (void)put(f, &parent, "title", value_str("关于路灯的建议"));
+    begin(f);
+    MUST(f, by_city(f, &by_system, &parent));
+    commit(f);
+    seen = seq_of(f, GY);
+    c = voiding(f, &f->gy1, &parent.record, seen);
+    c.kind = parent.kind;
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    c = blank(&f->gy2, "signature", OP_CREATE, &id);
+    c.seen = seen;
+    (void)put(f, &c, "site", value_str("431021"));
+    (void)put(f, &c, "target_kind", value_str("submission"));
+    (void)put(f, &c, "target_id", value_id(&parent.record));
+    (void)put(f, &c, "member_id", value_id(&f->member));
+    (void)put(f, &c, "signed_on", value_str("2026-01-05"));
+    (void)put(f, &c, "method", value_str("手写扫描"));
+    assert_int_equal(push(f, &f->gy2, c), 0);
+    assert_int_equal(conflicts(f, &id, &rows), 1);
+    assert_int_equal(row_int(rows[0], "stands_seq"), seen + 1);
+    assert_int_equal(row_int(rows[0], "later_seq"), seen + 2);
+    assert_whole(f);
+}
+
 /* What was voided is not moved on by one who did not know. */
 static void test_city__void_and_move(void **state)
 {
@@ -1071,6 +1107,7 @@ int main(void)
         TEST(test_city__equal_and_other),
         TEST(test_city__delta),
         TEST(test_city__void_and_edit),
+        TEST(test_city__void_and_child),
         TEST(test_city__void_and_move),
         TEST(test_city__seal),
         TEST(test_city__twice_in_one_act),
