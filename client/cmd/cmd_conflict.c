@@ -336,10 +336,37 @@ static void refused_target(const struct refused_row *r, struct arena *a, struct 
     (void)change_decode(a, r->bytes, (struct slice){NULL, 0}, ret); /* what is left stays empty */
 }
 
-static void refused_json(struct listing *l, const struct refused_row *r, const struct change *c)
+static int change_json(void *ctx, const struct change *c)
+{
+    struct json *j = ctx;
+
+    json_object(j);
+    show_change_json(j, c);
+    json_object_end(j);
+    return 0;
+}
+
+static int done_json(struct listing *l, const struct refused_row *r)
+{
+    char at[CAL_DATETIME_SIZE];
+    struct buf user;
+    int ret = 0;
+
+    buf_init(&user, TEXT_MAX);
+    cal_format_datetime(r->done_at, at);
+    if (r->done_at != 0)
+        ret = put_account(l->w, &user, &r->done_by);
+    json_kv_str(&l->j, "done_at", r->done_at != 0 ? at : NULL);
+    json_kv_str(&l->j, "done_by", r->done_at != 0 ? buf_cstr(&user) : NULL);
+    buf_release(&user);
+    return ret;
+}
+
+static int refused_json(struct listing *l, const struct refused_row *r, const struct change *c)
 {
     const struct kind *kind = catalogue_kind(c->kind);
     char at[CAL_DATETIME_SIZE];
+    int ret;
 
     cal_format_datetime(r->at, at);
     json_object(&l->j);
@@ -353,28 +380,53 @@ static void refused_json(struct listing *l, const struct refused_row *r, const s
     json_kv_str(&l->j, "at", at);
     json_kv_str(&l->j, "kind", kind != NULL ? kind->name : NULL);
     json_kv_id(&l->j, "record", &c->record);
+    ret = done_json(l, r);
+    json_key(&l->j, "changes");
+    json_array(&l->j);
+    if (ret == 0)
+        ret = replica_refused_changes(l->w->home.replica, r, change_json, &l->j, l->w->err);
+    json_array_end(&l->j);
     json_object_end(&l->j);
+    return ret;
 }
 
-static int refused_line(struct listing *l, const struct refused_row *r, const struct change *c)
+static int change_lines(void *ctx, const struct change *c)
 {
-    const struct kind *kind = catalogue_kind(c->kind);
+    struct listing *l = ctx;
+
+    return show_change(&l->w->view, &l->b, c, l->w->err);
+}
+
+static int done_line(struct listing *l, const struct refused_row *r)
+{
     char time[TIME_SIZE];
-    int ret = 0;
+    int ret;
+
+    if (r->done_at == 0)
+        return 0;
+    format_time(r->done_at, time);
+    buf_str(&l->b, "  已了结（");
+    ret = put_account(l->w, &l->b, &r->done_by);
+    buf_printf(&l->b, "，%s）\n", time);
+    return ret;
+}
+
+/* When, why, and what was refused, so that it can be made anew. */
+static int refused_lines(struct listing *l, const struct refused_row *r)
+{
+    char time[TIME_SIZE];
+    int ret;
 
     format_time(r->at, time);
     buf_printf(&l->b, "第%llu", (unsigned long long)r->first_n);
     if (r->last_n != r->first_n)
         buf_printf(&l->b, "—%llu", (unsigned long long)r->last_n);
-    buf_printf(&l->b, "项  %s", time);
-    if (kind != NULL) {
-        buf_printf(&l->b, "  %s ", kind->label);
-        ret = names_put(&l->w->names, kind, &c->record, &l->b, l->w->err);
-    }
-    buf_printf(&l->b, "\n  %.*s ", (int)r->code.len, (const char *)r->code.p);
+    buf_printf(&l->b, "项  %s\n  %.*s ", time, (int)r->code.len, (const char *)r->code.p);
     text_plain(&l->b, r->text, false);
     buf_u8(&l->b, '\n');
-    return ret;
+    ret = done_line(l, r);
+    return ret != 0 ? ret
+                    : replica_refused_changes(l->w->home.replica, r, change_lines, l, l->w->err);
 }
 
 static int on_refused(void *ctx, const struct refused_row *r)
@@ -382,30 +434,70 @@ static int on_refused(void *ctx, const struct refused_row *r)
     struct listing *l = ctx;
     struct change c;
     struct arena a;
-    int ret = 0;
+    int ret;
 
+    if (r->done_at != 0 && !args_has(l->w->args, OPT_ALL))
+        return 0;
     arena_init(&a, OUT_MAX);
     refused_target(r, &a, &c);
-    if (l->w->args->json)
-        refused_json(l, r, &c);
-    else
-        ret = refused_line(l, r, &c);
+    ret = l->w->args->json ? refused_json(l, r, &c) : refused_lines(l, r);
     l->n++;
     arena_release(&a);
     return ret;
 }
 
-int cmd_refused(const struct args *a, struct err *err)
+static int list_refused(struct work *w)
 {
     struct listing l;
+
+    listing_init(&l, w);
+    return listing_end(&l, replica_refused_each(w->home.replica, on_refused, &l, w->err),
+                       "没有未接受的更改\n");
+}
+
+/* 12, or 12-15 as an act's changes are listed. */
+static int parse_range(const char *text, uint64_t *ret_first, uint64_t *ret_last, struct err *err)
+{
+    size_t len = strcspn(text, "-");
+    int64_t first, last;
+    bool ok = text_int((struct slice){(const uint8_t *)text, len}, &first) == 0;
+
+    last = first = ok ? first : 0;
+    if (text[len] == '-')
+        ok = ok && text_int(slice_str(text + len + 1), &last) == 0;
+    if (!ok || first < 1 || last < first)
+        return err_set(err, E_USAGE, "--done 应写成列出的项号，如 12 或 12-15");
+    *ret_first = (uint64_t)first;
+    *ret_last = (uint64_t)last;
+    return 0;
+}
+
+static int close_refused(struct work *w)
+{
+    uint64_t first = 0, last = 0, n = 0;
+    struct actor actor;
+    int ret = parse_range(args_text(w->args, OPT_DONE), &first, &last, w->err);
+
+    if (ret == 0)
+        ret = work_actor(w, &actor);
+    if (ret == 0)
+        ret = replica_refused_close(w->home.replica, first, last, &actor.account, work_now(), &n,
+                                    w->err);
+    if (ret != 0)
+        return ret;
+    (void)fprintf(w->args->out,
+                  w->args->json ? "{\"closed\":%llu}\n" : "已了结 %llu 次退回\n",
+                  (unsigned long long)n);
+    return 0;
+}
+
+int cmd_refused(const struct args *a, struct err *err)
+{
     struct work w;
     int ret = work_open(&w, a, err);
 
-    if (ret == 0) {
-        listing_init(&l, &w);
-        ret = replica_refused_each(w.home.replica, on_refused, &l, err);
-        ret = listing_end(&l, ret, "没有未接受的更改\n");
-    }
+    if (ret == 0)
+        ret = args_has(a, OPT_DONE) ? close_refused(&w) : list_refused(&w);
     work_close(&w);
     return ret;
 }

@@ -40,7 +40,7 @@ static const char *const statements[RS_COUNT] = {
         "DELETE FROM refused WHERE first_n = (SELECT max(first_n) FROM refused"
         " WHERE first_n <= ?1) AND last_n >= ?1 AND NOT EXISTS (SELECT 1 FROM"
         " refused_change c WHERE c.n BETWEEN refused.first_n AND refused.last_n)",
-    [RS_REFUSED_COUNT] = "SELECT count(*) FROM refused",
+    [RS_REFUSED_COUNT] = "SELECT count(*) FROM refused WHERE done_at = 0",
     [RS_REFUSED_CHANGE_PUT] =
         "INSERT INTO refused_change (n, bytes, side, hash)"
         " SELECT n, bytes, side, hash FROM pending"

@@ -114,9 +114,22 @@ struct refused_row {
     uint64_t first_n, last_n, at_n;
     struct slice code, text, bytes; /* of the change at_n */
     msec_t at;
+    msec_t done_at;    /* 0: open */
+    struct id done_by; /* account */
 };
 int replica_refused_each(struct replica *r, int (*cb)(void *ctx, const struct refused_row *row),
                          void *ctx, struct err *err);
+
+/* The changes of a refused act, with what was typed. One that was released since is left out. */
+int replica_refused_changes(struct replica *r, const struct refused_row *row,
+                            int (*cb)(void *ctx, const struct change *c), void *ctx,
+                            struct err *err);
+
+/* A person is through with the open refusals of the changes FIRST to LAST: they are kept, and no longer
+ * counted. *ret_n is their number; E_NOTFOUND when there is none. */
+int replica_refused_close(struct replica *r, uint64_t first, uint64_t last,
+                          const struct id *account, msec_t now, uint64_t *ret_n,
+                          struct err *err);
 
 /* Open conflicts with both values. Slices live until CB returns. */
 struct conflict_row {

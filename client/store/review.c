@@ -20,7 +20,10 @@ static int read_refused(struct replica *r, struct arena *a, sqlite3_stmt *st,
                                 .at_n = (uint64_t)sqlite3_column_int64(st, 2),
                                 .code = sql_text(st, 3),
                                 .text = sql_text(st, 4),
-                                .at = (msec_t)sqlite3_column_int64(st, 5)};
+                                .at = (msec_t)sqlite3_column_int64(st, 5),
+                                .done_at = (msec_t)sqlite3_column_int64(st, 6)};
+    if (row->done_at != 0)
+        row->done_by = sql_id(st, 7);
     ret = own_change_get(r, a, row->at_n, &own, err);
     if (ret == 0)
         row->bytes = own.bytes;
@@ -31,8 +34,8 @@ int replica_refused_each(struct replica *r, int (*cb)(void *ctx, const struct re
                          void *ctx, struct err *err)
 {
     static const char query[] =
-        "SELECT first_n, last_n, at_n, code, text, at FROM refused"
-        " ORDER BY first_n";
+        "SELECT first_n, last_n, at_n, code, text, at, done_at, done_by"
+        " FROM refused ORDER BY first_n";
     struct refused_row row;
     sqlite3_stmt *st;
     struct arena a;
@@ -51,6 +54,68 @@ int replica_refused_each(struct replica *r, int (*cb)(void *ctx, const struct re
     }
     (void)sqlite3_finalize(st); /* repeats the result of the step */
     arena_release(&a);
+    return ret;
+}
+
+int replica_refused_changes(struct replica *r, const struct refused_row *row,
+                            int (*cb)(void *ctx, const struct change *c), void *ctx,
+                            struct err *err)
+{
+    struct arena a;
+    int ret = 0;
+
+    arena_init(&a, WORK_MAX);
+    for (uint64_t n = row->first_n; ret == 0 && n <= row->last_n; n++) {
+        struct own_change own;
+        struct change c;
+
+        arena_clear(&a);
+        ret = own_change_get(r, &a, n, &own, err);
+        if (ret == 0)
+            ret = own_change_read(&a, n, own.bytes, own.side, &c, err);
+        if (ret == 0)
+            ret = cb(ctx, &c);
+        else if (ret == E_NOTFOUND)
+            ret = 0;
+    }
+    arena_release(&a);
+    return ret;
+}
+
+static int refused_close(struct replica *r, uint64_t first, uint64_t last,
+                         const struct id *account, msec_t now, uint64_t *ret_n, struct err *err)
+{
+    static const char query[] = "UPDATE refused SET done_at = ?3, done_by = ?4"
+                                " WHERE first_n BETWEEN ?1 AND ?2 AND done_at = 0";
+    sqlite3_stmt *st;
+    int ret = sql_prepare(r->db, query, &st, err);
+
+    if (ret != 0)
+        return ret;
+    sql_bind_int(st, 1, first > INT64_MAX ? INT64_MAX : (int64_t)first);
+    sql_bind_int(st, 2, last > INT64_MAX ? INT64_MAX : (int64_t)last);
+    sql_bind_int(st, 3, (int64_t)now);
+    sql_bind_id(st, 4, account);
+    ret = sql_run(st, err);
+    *ret_n = ret == 0 ? (uint64_t)sqlite3_changes(r->db) : 0;
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    if (ret == 0 && *ret_n == 0)
+        ret = err_set(err, E_NOTFOUND, "没有这样的未接受的更改，或已经了结");
+    return ret;
+}
+
+int replica_refused_close(struct replica *r, uint64_t first, uint64_t last,
+                          const struct id *account, msec_t now, uint64_t *ret_n,
+                          struct err *err)
+{
+    int ret = replica_begin(r, err);
+
+    if (ret != 0)
+        return ret;
+    ret = refused_close(r, first, last, account, now, ret_n, err);
+    if (ret == 0)
+        return replica_commit(r, err);
+    replica_rollback(r);
     return ret;
 }
 

@@ -26,6 +26,8 @@
     X(HISTORIC, "--historic", NULL, "补录系统启用以前的记录，须审核人办理")                        \
     X(DRY_RUN, "--dry-run", NULL, "只检查，不写入")                                                \
     X(TAKE, "--take", "stands|later|value=值", "冲突采用现值、后到值或另填的值")                   \
+    X(DONE, "--done", "项号[-项号]", "已重新办理或放弃，不再列出")                                 \
+    X(ALL, "--all", NULL, "连同已了结的")                                                          \
     X(REPORT, "--report", NULL, "加标题行、填报单位、导出时间和合计")                              \
     X(STREAM, "--stream", "流", "shared、city 或县市区代码")                                       \
     X(RAW, "--raw", NULL, "原始字节，十六进制")                                                    \

@@ -226,6 +226,21 @@ static int entry_json(struct history *h, const struct entry *e, const struct cha
 
 /* ---- for people ---- */
 
+static int field_text(const struct view *v, struct buf *text, const struct field *field,
+                      const struct field_change *f, struct err *err)
+{
+    int ret;
+
+    if (f->form == FORM_DELTA && !value_is_null(&f->v))
+        buf_str(text, "加 ");
+    ret = show_text(v, text, NULL, field, &f->v, err);
+    if (ret == 0 && f->form == FORM_DELTA && !value_is_null(&f->del)) {
+        buf_str(text, " 去 ");
+        ret = show_text(v, text, NULL, field, &f->del, err);
+    }
+    return ret;
+}
+
 static int field_line(struct history *h, const struct kind *kind, const struct field_change *f,
                       bool withheld)
 {
@@ -236,13 +251,7 @@ static int field_line(struct history *h, const struct kind *kind, const struct f
     if (field == NULL)
         return 0;
     buf_init(&text, ENTRY_MAX);
-    if (f->form == FORM_DELTA && !value_is_null(&f->v))
-        buf_str(&text, "加 ");
-    ret = show_text(h->v, &text, NULL, field, &f->v, h->err);
-    if (ret == 0 && f->form == FORM_DELTA && !value_is_null(&f->del)) {
-        buf_str(&text, " 去 ");
-        ret = show_text(h->v, &text, NULL, field, &f->del, h->err);
-    }
+    ret = field_text(h->v, &text, field, f, h->err);
     buf_printf(&h->b, "      %s：", field->label);
     text_fit(&h->b, buf_slice(&text), LINE_WIDTH);
     buf_str(&h->b, withheld ? "（有冲突，未采用）\n" : "\n");
@@ -276,6 +285,54 @@ static int entry_lines(struct history *h, const struct entry *e, const struct ch
         ret = field_line(h, kind, &c->fields[i],
                          verdict != NULL && verdict_withholds(verdict, c->fields[i].tag));
     return ret;
+}
+
+/* ---- a change by itself ---- */
+
+int show_change(const struct view *v, struct buf *out, const struct change *c, struct err *err)
+{
+    const struct kind *kind = catalogue_kind(c->kind);
+    struct buf text;
+    int ret = 0;
+
+    buf_str(out, "  ");
+    put_action(out, kind, c);
+    if (kind != NULL) {
+        buf_printf(out, " %s ", kind->label);
+        ret = names_put(v->names, kind, &c->record, out, err);
+    }
+    buf_u8(out, '\n');
+    buf_init(&text, ENTRY_MAX);
+    for (size_t i = 0; ret == 0 && i < c->n_fields; i++) {
+        const struct field *f = kind != NULL ? kind_field(kind, c->fields[i].tag) : NULL;
+
+        if (f == NULL)
+            continue;
+        buf_clear(&text);
+        ret = field_text(v, &text, f, &c->fields[i], err);
+        buf_printf(out, "      %s：", f->label);
+        text_plain(out, buf_slice(&text), true);
+        buf_u8(out, '\n');
+    }
+    if (ret == 0)
+        ret = text.ret;
+    buf_release(&text);
+    return ret;
+}
+
+void show_change_json(struct json *j, const struct change *c)
+{
+    const struct kind *kind = catalogue_kind(c->kind);
+    struct buf word;
+
+    buf_init(&word, ENTRY_MAX);
+    put_action(&word, kind, c);
+    json_kv_str(j, "action", buf_cstr(&word));
+    json_kv_str(j, "kind", kind != NULL ? kind->name : NULL);
+    json_kv_id(j, "record", &c->record);
+    json_key(j, "fields");
+    json_fields(j, kind, c);
+    buf_release(&word);
 }
 
 /* ---- raw ---- */

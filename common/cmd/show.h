@@ -43,6 +43,11 @@ int show_record(const struct view *v, const struct row *row, struct err *err);
 /* `log`: what happened to a record, oldest first; changes without a place come last, with seq null. */
 int show_log(const struct view *v, const struct row *row, struct err *err);
 
+/* What C does, for a person who makes it anew: the action, the record, and every value whole; and the
+ * same for programs, as members of the object that J is in. */
+int show_change(const struct view *v, struct buf *out, const struct change *c, struct err *err);
+void show_change_json(struct json *j, const struct change *c);
+
 /* `log --stream`: every entry of a stream; RAW gives its bytes in hex. */
 int show_stream(const struct view *v, uint32_t stream, bool raw, struct err *err);
 

@@ -833,6 +833,7 @@ struct refusals {
     unsigned n;
     uint64_t at_n;
     size_t bytes;
+    struct id by;
 };
 
 static int see_refused(void *ctx, const struct refused_row *row)
@@ -853,8 +854,8 @@ static void test_replica__refusal_family(void **state)
     struct fixture *f = *state;
     struct id id = new_application(f, &f->a, "甲"), stays;
     struct slice code = slice_str("ZT-ROLE"), text = slice_str("没有角色");
-    struct refusals x = {.n = 0};
-    uint64_t until = 0;
+    struct refusals x = {.by = f->a.facts.clerk};
+    uint64_t until = 0, closed = 0;
 
     assert_int_equal(set_application(f, &f->a, id, "address", "城关镇"), 0);
     stays = new_application(f, &f->a, "乙");
@@ -874,6 +875,12 @@ static void test_replica__refusal_family(void **state)
     assert_int_equal(replica_refused_each(f->a.r, see_refused, &x, &f->err), 0);
     assert_int_equal(x.n, 2);
     assert_true(x.bytes > 0);
+    assert_int_equal(replica_refused_close(f->a.r, 2, 9, &x.by, NOW, &closed, &f->err), 0);
+    assert_int_equal(closed, 1);
+    assert_int_equal(facts(f, &f->a).refused, 1);
+    assert_int_equal(replica_refused_close(f->a.r, 2, 9, &x.by, NOW, &closed, &f->err), E_NOTFOUND);
+    assert_int_equal(replica_refused(f->a.r, 2, 2, 2, code, text, NOW, &until, &f->err), 0);
+    assert_int_equal(facts(f, &f->a).refused, 1); /* heard again, it stays closed */
     assert_int_equal(replica_refused(f->a.r, 9, 9, 9, code, text, NOW, &until, &f->err),
                      E_PROTOCOL);
     assert_int_equal(push(f, &f->a, 1), 2);

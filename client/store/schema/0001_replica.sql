@@ -35,7 +35,8 @@ CREATE TABLE base_row (
     row    BLOB NOT NULL     -- its values by tag; 0x80 and sealed when pii
 ) WITHOUT ROWID;
 
--- Acts that the city refused.
+-- Acts that the city refused, kept for ever. One is open until a person says that it is made anew or
+-- given up.
 CREATE TABLE refused (
     first_n INTEGER PRIMARY KEY, -- first change of the act
     last_n  INTEGER NOT NULL,    -- last change of the act
@@ -43,7 +44,9 @@ CREATE TABLE refused (
     code    TEXT NOT NULL,       -- ZT-...
     text    TEXT NOT NULL,       -- the sentence for people
     until_n INTEGER NOT NULL,    -- the last change made before the refusal was taken in
-    at      INTEGER NOT NULL     -- when it was taken in, milliseconds since the Unix epoch
+    at      INTEGER NOT NULL,    -- when it was taken in, milliseconds since the Unix epoch
+    done_at INTEGER NOT NULL DEFAULT 0, -- when a person closed it, likewise; 0: open
+    done_by BLOB                 -- the account of who did
 );
 
 -- The changes of refused acts: nothing that anyone typed is lost.
