@@ -371,10 +371,11 @@ static void on_watch(uv_fs_event_t *watch, const char *name, int what, int statu
     struct agent *g = watch->data;
 
     (void)what;
-    if (status != 0 || name == NULL || strcmp(name, "replica.db-wal") != 0 || g->stopping)
+    if (status != 0 || name == NULL || g->stopping)
         return;
-    look(g);
-    if (g->stopping)
+    if (strcmp(name, "replica.db") == 0)
+        look(g);
+    if (strcmp(name, "replica.db-wal") != 0 || g->stopping)
         return;
     g->soon_ms = 1;
     (void)uv_timer_start(&g->soon, on_soon, 1, 0); /* several at once are one look */

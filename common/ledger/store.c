@@ -238,7 +238,7 @@ void store_touch(struct store *s)
     const char *file = sqlite3_db_filename(s->db, "main");
 
     if (file != NULL && file[0] != '\0')
-        (void)utimensat(AT_FDCWD, sqlite3_filename_wal(file), NULL, 0); /* they look by themselves too */
+        (void)utimensat(AT_FDCWD, file, NULL, 0); /* they look by themselves too */
 }
 
 int store_savepoint(struct store *s, struct err *err)

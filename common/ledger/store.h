@@ -60,8 +60,8 @@ int64_t store_others(struct store *s);
  * told otherwise) or with a later one that is: for what can be had again. */
 int store_set_synced(struct store *s, bool synced, struct err *err);
 
-/* Tell those who watch the files that there is something new to read: a watch on them by itself wakes
- * when a commit is written, which is before it can be read. */
+/* Tell those who watch the files that there is something new to read, by the time of the main file, which
+ * no commit writes: a watch on the -wal file wakes while a commit is being written, too early to read it. */
 void store_touch(struct store *s);
 
 /* A point inside the transaction to go back to (an act that is refused). */
