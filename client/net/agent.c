@@ -25,6 +25,7 @@
 #define LOOK_MS        1000   /* without a watch */
 #define SOON_MAX_MS    64     /* after a write was seen */
 #define TELL_MS        500    /* between two writings of the state */
+#define TELL_AGAIN_MS  5000   /* after one that failed: each may have waited long for the file */
 #define HOPELESS_MS    300000 /* a person has to act: look again now and then */
 #define ADDRESS_SIZE   272
 #define HEADS_MAX      8
@@ -108,13 +109,16 @@ static bool is_settled(const struct agent *g)
                                                                      CLIENT_UP_TO_DATE)) == 0);
 }
 
+/* What could not be written stays due: the state that lasts is the one that must be read. */
 static void tell(struct agent *g)
 {
     int ret = store_begin(store_of(g), NULL);
 
-    g->told_due = false;
-    if (ret != 0)
-        return; /* told again at the next change */
+    if (ret != 0) {
+        log_warning("agent: state not written -> again soon state=%s code=%s", g->state_name,
+                    err_code(ret));
+        return;
+    }
     put_text(g, AGENT_META_STATE, g->state_name);
     put_text(g, AGENT_META_CAUSE, g->cause.ret == 0 ? "" : err_code(g->cause.ret));
     (void)store_meta_put_int(store_of(g), AGENT_META_SINCE, (int64_t)wall_clock(), NULL);
@@ -125,9 +129,12 @@ static void tell(struct agent *g)
         (void)store_meta_put_int(store_of(g), AGENT_META_SYNCED, (int64_t)wall_clock(), NULL);
     if (is_settled(g))
         (void)store_meta_put_int(store_of(g), AGENT_META_ANSWERED, g->ask, NULL);
-    if (store_commit(store_of(g), NULL) != 0)
+    if (store_commit(store_of(g), NULL) != 0) {
         store_rollback(store_of(g));
-    else if (is_settled(g))
+        return;
+    }
+    g->told_due = false;
+    if (is_settled(g))
         g->answered = g->ask;
 }
 
@@ -135,10 +142,11 @@ static void on_tell(uv_timer_t *timer)
 {
     struct agent *g = timer->data;
 
-    if (g->told_due) {
-        tell(g);
-        (void)uv_timer_start(&g->tell, on_tell, TELL_MS, 0); /* cannot fail with a callback */
-    }
+    if (!g->told_due)
+        return;
+    tell(g);
+    uv_update_time(&g->loop); /* from now, not from before a long wait; neither can fail */
+    (void)uv_timer_start(&g->tell, on_tell, g->told_due ? TELL_AGAIN_MS : TELL_MS, 0);
 }
 
 static void changed(struct agent *g, const char *state)
@@ -151,7 +159,7 @@ static void changed(struct agent *g, const char *state)
     g->told_due = true;
     if (is_settled(g) && g->answered != g->ask)
         tell(g); /* somebody waits for it */
-    else if (!uv_is_active((uv_handle_t *)&g->tell))
+    if (g->told_due && !uv_is_active((uv_handle_t *)&g->tell))
         (void)uv_timer_start(&g->tell, on_tell, 0, 0); /* as above */
 }
 
