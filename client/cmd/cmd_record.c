@@ -10,19 +10,21 @@
 static int list(struct work *w, const struct kind *kind)
 {
     const struct args *a = w->args;
+    struct show_list which = {.limit = 0};
     struct store_filter *filters;
     struct pair *pairs;
-    uint64_t limit = 0;
     size_t n = 0;
     int ret = args_option_pairs(a, OPT_WHERE, &pairs, &n, w->err);
 
     if (ret == 0)
-        ret = args_number(a, OPT_LIMIT, 1, LIMIT_MAX, &limit, w->err);
+        ret = args_number(a, OPT_LIMIT, 1, LIMIT_MAX, &which.limit, w->err);
     if (ret == 0)
         ret = show_filters(&w->view, a->arena, kind, pairs, n, &filters, w->err);
-    if (ret == 0)
-        ret = show_list(&w->view, kind, filters, n, limit, w->err);
-    return ret;
+    if (ret != 0)
+        return ret;
+    which.filters = filters;
+    which.n_filters = n;
+    return show_list(&w->view, kind, &which, w->err);
 }
 
 int cmd_ls(const struct args *a, struct err *err)

@@ -237,8 +237,7 @@ static int json_list_row(void *ctx, struct row *row)
     return flush(l->v, &l->b, l->err);
 }
 
-static int list_json(const struct view *v, const struct kind *kind,
-                     const struct store_filter *filters, size_t n_filters, uint64_t limit,
+static int list_json(const struct view *v, const struct kind *kind, const struct show_list *which,
                      struct err *err)
 {
     struct json_list l = {.v = v, .err = err};
@@ -247,7 +246,8 @@ static int list_json(const struct view *v, const struct kind *kind,
     buf_init(&l.b, ROW_MAX);
     json_init(&l.j, &l.b);
     json_array(&l.j);
-    ret = store_row_list(v->store, kind, filters, n_filters, 0, limit, json_list_row, &l, err);
+    ret = store_row_list(v->store, kind, which->filters, which->n_filters, which->stream,
+                         which->limit, json_list_row, &l, err);
     if (ret == 0) {
         json_array_end(&l.j);
         buf_u8(&l.b, '\n');
@@ -377,6 +377,25 @@ static int table_line(struct table *t, char *const *cells, struct err *err)
     return flush(t->v, &t->b, err);
 }
 
+/* How many there are, and how many of them are shown. */
+static int table_total(struct table *t, const struct kind *kind, const struct show_list *which,
+                       struct err *err)
+{
+    uint64_t all = t->n;
+    int ret = 0;
+
+    if (which->limit != 0 && t->n == which->limit)
+        ret = store_row_count(t->v->store, kind, which->filters, which->n_filters, which->stream,
+                              &all, err);
+    if (ret != 0)
+        return ret;
+    buf_clear(&t->b);
+    if (all > t->n)
+        buf_printf(&t->b, "显示前 %zu 条，", t->n);
+    buf_printf(&t->b, "共 %llu 条%s\n", (unsigned long long)all, kind->label);
+    return flush(t->v, &t->b, err);
+}
+
 static int table_print(struct table *t, const struct kind *kind, struct err *err)
 {
     char *labels[COLUMNS_MAX];
@@ -394,13 +413,10 @@ static int table_print(struct table *t, const struct kind *kind, struct err *err
     ret = table_line(t, labels, err);
     for (size_t i = 0; ret == 0 && i < t->n; i++)
         ret = table_line(t, t->rows[i], err);
-    if (ret == 0 && fprintf(t->v->out, "共 %zu 条%s\n", t->n, kind->label) < 0)
-        ret = err_set(err, E_IO, "输出写不出去");
     return ret;
 }
 
-static int list_table(const struct view *v, const struct kind *kind,
-                      const struct store_filter *filters, size_t n_filters, uint64_t limit,
+static int list_table(const struct view *v, const struct kind *kind, const struct show_list *which,
                       struct err *err)
 {
     struct table t = {.v = v, .err = err};
@@ -409,19 +425,21 @@ static int list_table(const struct view *v, const struct kind *kind,
     arena_init(&t.a, TABLE_MAX);
     buf_init(&t.b, COLUMNS_MAX * CELL_MAX);
     choose_columns(&t, kind);
-    ret = store_row_list(v->store, kind, filters, n_filters, 0, limit, table_add, &t, err);
+    ret = store_row_list(v->store, kind, which->filters, which->n_filters, which->stream,
+                         which->limit, table_add, &t, err);
     if (ret == 0)
         ret = table_print(&t, kind, err);
+    if (ret == 0)
+        ret = table_total(&t, kind, which, err);
     buf_release(&t.b);
     arena_release(&t.a);
     return ret;
 }
 
-int show_list(const struct view *v, const struct kind *kind, const struct store_filter *filters,
-              size_t n_filters, uint64_t limit, struct err *err)
+int show_list(const struct view *v, const struct kind *kind, const struct show_list *which,
+              struct err *err)
 {
-    return v->json ? list_json(v, kind, filters, n_filters, limit, err)
-                   : list_table(v, kind, filters, n_filters, limit, err);
+    return v->json ? list_json(v, kind, which, err) : list_table(v, kind, which, err);
 }
 
 /* ---- one record ---- */

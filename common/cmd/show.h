@@ -33,9 +33,15 @@ void show_json(struct json *j, const struct field *f, const struct value *value)
 int show_filters(const struct view *v, struct arena *a, const struct kind *kind,
                  const struct pair *pairs, size_t n, struct store_filter **ret, struct err *err);
 
-/* `ls`: an array, or a table and the number of records. LIMIT 0: all. */
-int show_list(const struct view *v, const struct kind *kind, const struct store_filter *filters,
-              size_t n_filters, uint64_t limit, struct err *err);
+/* `ls`: an array, or a table and the number of records. */
+struct show_list {
+    const struct store_filter *filters;
+    size_t n_filters;
+    uint32_t stream; /* 0: any */
+    uint64_t limit;  /* 0: all */
+};
+int show_list(const struct view *v, const struct kind *kind, const struct show_list *which,
+              struct err *err);
 
 /* `show`: one object, or lines "label: value" of what is filled. */
 int show_record(const struct view *v, const struct row *row, struct err *err);

@@ -32,22 +32,36 @@ static int each_row(struct store *s, sqlite3_stmt *st, const struct kind *kind,
     return ret;
 }
 
-static void list_text(struct buf *sql, const struct kind *kind, const struct store_filter *filters,
-                      size_t n_filters)
+/* The records of a list: ?1 its stream, ?2 on its filters. */
+static void where_text(struct buf *sql, const struct kind *kind,
+                       const struct store_filter *filters, size_t n_filters)
 {
-    buf_str(sql, "SELECT ");
-    projection_columns(sql, kind);
     buf_printf(sql, " FROM \"%s\" WHERE (?1 = 0 OR stream = ?1)", kind->name);
     for (size_t i = 0; i < n_filters; i++)
-        buf_printf(sql, " AND \"%s\" IS ?%zu", kind_field(kind, filters[i].tag)->name, i + 3);
-    buf_str(sql, " ORDER BY rid LIMIT ?2");
+        buf_printf(sql, " AND \"%s\" IS ?%zu", kind_field(kind, filters[i].tag)->name, i + 2);
+}
+
+/* Prepare SQL and bind what where_text left open; values lie in A. */
+static int where_bind(struct store *s, struct arena *a, struct buf *sql,
+                      const struct kind *kind, const struct store_filter *filters,
+                      size_t n_filters, uint32_t stream, sqlite3_stmt **ret, struct err *err)
+{
+    static const struct id nothing;
+    int status = sql->ret != 0 ? err_set(err, sql->ret, NULL)
+                               : sql_prepare(s->db, buf_cstr(sql), ret, err);
+
+    if (status == 0)
+        sql_bind_int(*ret, 1, stream);
+    for (size_t i = 0; status == 0 && i < n_filters; i++)
+        status = projection_bind(s, *ret, (int)i + 2, a, &nothing,
+                                 kind_field(kind, filters[i].tag), &filters[i].v, err);
+    return status;
 }
 
 int store_row_list(struct store *s, const struct kind *kind, const struct store_filter *filters,
                    size_t n_filters, uint32_t stream, uint64_t limit,
                    int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err)
 {
-    static const struct id nothing;
     sqlite3_stmt *st = NULL;
     struct arena a;
     struct buf sql;
@@ -55,22 +69,43 @@ int store_row_list(struct store *s, const struct kind *kind, const struct store_
 
     arena_init(&a, ROW_MAX);
     buf_init(&sql, SQL_MAX);
-    list_text(&sql, kind, filters, n_filters);
-    ret = sql.ret != 0 ? err_set(err, sql.ret, NULL)
-                       : sql_prepare(s->db, buf_cstr(&sql), &st, err);
+    buf_str(&sql, "SELECT ");
+    projection_columns(&sql, kind);
+    where_text(&sql, kind, filters, n_filters);
+    buf_printf(&sql, " ORDER BY rid LIMIT ?%zu", n_filters + 2);
+    ret = where_bind(s, &a, &sql, kind, filters, n_filters, stream, &st, err);
     if (ret == 0) {
-        sql_bind_int(st, 1, stream);
-        sql_bind_int(st, 2, limit == 0 || limit > INT64_MAX ? -1 : (int64_t)limit);
-    }
-    for (size_t i = 0; ret == 0 && i < n_filters; i++)
-        ret = projection_bind(s, st, (int)i + 3, &a, &nothing, kind_field(kind, filters[i].tag),
-                              &filters[i].v, err);
-    if (ret == 0)
+        sql_bind_int(st, (int)n_filters + 2,
+                     limit == 0 || limit > INT64_MAX ? -1 : (int64_t)limit);
         ret = each_row(s, st, kind, cb, ctx, err);
+    }
     (void)sqlite3_finalize(st); /* repeats the result of the step */
     buf_release(&sql);
     arena_release(&a);
     return ret;
+}
+
+int store_row_count(struct store *s, const struct kind *kind, const struct store_filter *filters,
+                    size_t n_filters, uint32_t stream, uint64_t *ret, struct err *err)
+{
+    sqlite3_stmt *st = NULL;
+    struct arena a;
+    struct buf sql;
+    int status;
+
+    arena_init(&a, ROW_MAX);
+    buf_init(&sql, SQL_MAX);
+    buf_str(&sql, "SELECT count(*)");
+    where_text(&sql, kind, filters, n_filters);
+    status = where_bind(s, &a, &sql, kind, filters, n_filters, stream, &st, err);
+    if (status == 0)
+        status = sql_step(st, err);
+    if (status == 1)
+        *ret = (uint64_t)sqlite3_column_int64(st, 0);
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    buf_release(&sql);
+    arena_release(&a);
+    return status < 0 ? status : 0;
 }
 
 int store_row_each(struct store *s, const struct kind *kind,

@@ -56,9 +56,9 @@ void store_rollback(struct store *s);
  * 0 when it cannot be told. */
 int64_t store_others(struct store *s);
 
-/* Whether transactions from the next one on are on the disk when their commit returns (they are, unless
- * told otherwise) or with a later one that is: for what can be had again. */
-int store_set_synced(struct store *s, bool synced, struct err *err);
+/* The transaction of the next store_begin may be lost by a power cut, whole, and with it the later ones
+ * that are relaxed too; a synced one takes those before it with it. For what can be had again. */
+void store_relax_next(struct store *s);
 
 /* Tell those who watch the files that there is something new to read, by the time of the main file, which
  * no commit writes: a watch on the -wal file wakes while a commit is being written, too early to read it. */
@@ -134,6 +134,10 @@ struct store_filter {
 int store_row_list(struct store *s, const struct kind *kind, const struct store_filter *filters,
                    size_t n_filters, uint32_t stream, uint64_t limit,
                    int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err);
+
+/* How many records the same list without a limit has. */
+int store_row_count(struct store *s, const struct kind *kind, const struct store_filter *filters,
+                    size_t n_filters, uint32_t stream, uint64_t *ret, struct err *err);
 
 /* The record of any kind (or of KIND when not NULL) named by id, unique id prefix of at least 6 hex
  * digits, or serial number. E_NOTFOUND, or E_INVALID when several fit. */

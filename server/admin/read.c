@@ -65,24 +65,25 @@ static int run(const struct args *a, int (*show)(struct reading *r), struct err 
     return ret;
 }
 
-static int list(struct reading *r, const struct kind *kind, const struct pair *more)
+/* Of one stream, or (0) of all. */
+static int list(struct reading *r, const struct kind *kind, uint32_t stream)
 {
     const struct args *a = r->args;
+    struct show_list which = {.stream = stream};
     struct store_filter *filters;
     struct pair *pairs;
-    uint64_t limit = 0;
     size_t n = 0;
     int ret = args_option_pairs(a, OPT_WHERE, &pairs, &n, r->err);
 
     if (ret == 0)
-        ret = args_number(a, OPT_LIMIT, 1, LIMIT_MAX, &limit, r->err);
-    if (ret == 0 && more != NULL)
-        pairs[n++] = *more; /* there is a place to spare behind those given */
+        ret = args_number(a, OPT_LIMIT, 1, LIMIT_MAX, &which.limit, r->err);
     if (ret == 0)
         ret = show_filters(&r->view, a->arena, kind, pairs, n, &filters, r->err);
-    if (ret == 0)
-        ret = show_list(&r->view, kind, filters, n, limit, r->err);
-    return ret;
+    if (ret != 0)
+        return ret;
+    which.filters = filters;
+    which.n_filters = n;
+    return show_list(&r->view, kind, &which, r->err);
 }
 
 static int show_ls(struct reading *r)
@@ -90,7 +91,7 @@ static int show_ls(struct reading *r)
     const struct kind *kind;
     int ret = kind_of_word(r->args->words[0], &kind, r->err);
 
-    return ret != 0 ? ret : list(r, kind, NULL);
+    return ret != 0 ? ret : list(r, kind, 0);
 }
 
 int cmd_ls(const struct args *a, struct err *err)
@@ -100,9 +101,7 @@ int cmd_ls(const struct args *a, struct err *err)
 
 static int show_users(struct reading *r)
 {
-    struct pair city = {"site", slice_str("431000")};
-
-    return list(r, catalogue_kind_named("user_account"), &city);
+    return list(r, catalogue_kind_named("user_account"), STREAM_CITY);
 }
 
 int cmd_user_list(const struct args *a, struct err *err)

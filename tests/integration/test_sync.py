@@ -121,12 +121,16 @@ def test_a_daemon_waits_for_a_short_command(make_city):
         city.start()
 
 
-def test_commands_without_the_daemon(make_city):
+def test_commands_without_the_daemon(make_city, make_county):
     city = make_city(start=False)
     city.run("user", "add", "li", "--name", "李", "--role", "liaison")
     city.start()
     city.run("user", "add", "wang", "--role", "liaison,proposal_committee")
+    make_county("own").enrol(city, 431000).sync()  # its clerk is of the same office, yet of another stream
     assert {u["fields"]["login"] for u in city.json("user", "list")} == {"li", "wang"}
+    assert city.run("user", "list", "--limit", "1").stdout.endswith("\n显示前 1 条，共 2 条账户\n")
+    assert city.run("ls", "site", "--limit", "3").stdout.endswith("\n显示前 3 条，共 12 条县市区(单位)\n")
+    assert city.run("ls", "site", "--limit", "12").stdout.endswith("\n共 12 条县市区(单位)\n")
     city.run("rebuild")
     city.run("verify")
 

@@ -14,6 +14,8 @@
 
 /* ---- helpers ---- */
 
+static const struct show_list everything;
+
 struct output {
     char *text;
     size_t len;
@@ -57,7 +59,7 @@ static void test_show__list_for_programs(void **state)
     struct output o;
 
     begin(f, &o, true);
-    assert_int_equal(show_list(&o.view, catalogue_kind_named("member"), NULL, 0, 0, &f->err), 0);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("member"), &everything, &f->err), 0);
     end(&o);
     assert_int_equal(o.text[0], '[');
     assert_has(o.text,
@@ -70,7 +72,7 @@ static void test_show__list_for_programs(void **state)
     free(o.text);
 
     begin(f, &o, true);
-    assert_int_equal(show_list(&o.view, catalogue_kind_named("opinion"), NULL, 0, 0, &f->err), 0);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("opinion"), &everything, &f->err), 0);
     end(&o);
     assert_has(o.text, "\"pending\":true");
     assert_has(o.text, "\"person_name\":\"***\"");
@@ -85,7 +87,7 @@ static void test_show__empty_list(void **state)
     struct output o;
 
     begin(f, &o, true);
-    assert_int_equal(show_list(&o.view, catalogue_kind_named("activity"), NULL, 0, 0, &f->err), 0);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("activity"), &everything, &f->err), 0);
     end(&o);
     assert_string_equal(o.text, "[]\n");
     free(o.text);
@@ -100,6 +102,7 @@ static void test_show__filters(void **state)
     struct pair none[] = {{"title", slice_str("别的")}};
     struct pair masked[] = {{"person_name", slice_str("李")}};
     struct pair unknown[] = {{"nothing", slice_str("x")}};
+    struct show_list which = {.n_filters = 1};
     struct store_filter *filters;
     struct output o;
 
@@ -109,15 +112,17 @@ static void test_show__filters(void **state)
                      E_USAGE);
     good[1].value = slice_str(kind->states->codes[0].label);
     assert_int_equal(show_filters(&o.view, &f->arena, kind, good, 1, &filters, &f->err), 0);
-    assert_int_equal(show_list(&o.view, kind, filters, 1, 0, &f->err), 0);
+    which.filters = filters;
+    assert_int_equal(show_list(&o.view, kind, &which, &f->err), 0);
     assert_int_equal(show_filters(&o.view, &f->arena, kind, good, 2, &filters, &f->err), 0);
     assert_int_equal(show_filters(&o.view, &f->arena, kind, none, 1, &filters, &f->err), 0);
+    which.filters = filters;
     end(&o);
     assert_has(o.text, "GY-MY-2026-0001");
     free(o.text);
 
     begin(f, &o, true);
-    assert_int_equal(show_list(&o.view, kind, filters, 1, 0, &f->err), 0);
+    assert_int_equal(show_list(&o.view, kind, &which, &f->err), 0);
     end(&o);
     assert_string_equal(o.text, "[]\n");
     free(o.text);
@@ -130,7 +135,7 @@ static void test_show__table(void **state)
     struct output o;
 
     begin(f, &o, false);
-    assert_int_equal(show_list(&o.view, catalogue_kind_named("opinion"), NULL, 0, 0, &f->err), 0);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("opinion"), &everything, &f->err), 0);
     end(&o);
     assert_has(o.text, "编号               状态");
     assert_has(o.text, "GY-MY-2026-0001 *  ");
