@@ -328,17 +328,8 @@ int replica_apply(struct replica *r, uint32_t stream, uint64_t first_seq,
                   const struct arrived *entries, size_t n, struct slice head,
                   struct slice signature, struct err *err)
 {
-    struct err here = {.ret = 0};
-    int ret, after;
-
-    if (err == NULL)
-        err = &here;
-    ret = store_set_synced(r->store, false, err);
-    if (ret != 0)
-        return ret;
-    ret = apply_batch(r, stream, first_seq, entries, n, head, signature, err);
-    after = store_set_synced(r->store, true, ret == 0 ? err : NULL);
-    return ret != 0 ? ret : after;
+    store_relax_next(r->store);
+    return apply_batch(r, stream, first_seq, entries, n, head, signature, err);
 }
 
 /* ---- refusals ---- */

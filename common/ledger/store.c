@@ -202,9 +202,31 @@ struct sqlite3 *store_db(struct store *s)
     return s->db;
 }
 
+/* Commit as the transaction about to begin wants it; what cannot be switched is not begun. */
+static int switch_synced(struct store *s, struct err *err)
+{
+    bool relaxed = s->relax_next;
+    int ret;
+
+    s->relax_next = false;
+    if (relaxed == s->relaxed)
+        return 0;
+    ret = sql_exec(s->db, relaxed ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", err);
+    if (ret == 0)
+        s->relaxed = relaxed;
+    return ret;
+}
+
+void store_relax_next(struct store *s)
+{
+    s->relax_next = true;
+}
+
 int store_begin(struct store *s, struct err *err)
 {
-    return sql_run(s->st[ST_BEGIN], err);
+    int ret = switch_synced(s, err);
+
+    return ret != 0 ? ret : sql_run(s->st[ST_BEGIN], err);
 }
 
 int store_commit(struct store *s, struct err *err)
@@ -225,12 +247,6 @@ int64_t store_others(struct store *s)
 
     sql_done(st);
     return version;
-}
-
-int store_set_synced(struct store *s, bool synced, struct err *err)
-{
-    return sql_exec(s->db, synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
-                    err);
 }
 
 void store_touch(struct store *s)

@@ -28,6 +28,7 @@ struct store {
     sqlite3 *db;
     bool readonly;
     bool track_seqs;
+    bool relaxed, relax_next; /* the connection does not sync; the next transaction need not */
     const struct vault *vault;
     sqlite3_stmt *st[ST_COUNT];
     struct kind_sql *kinds; /* by place in catalogue_kinds */
