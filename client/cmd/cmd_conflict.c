@@ -130,7 +130,7 @@ static int side_line(struct listing *l, const char *label, const struct conflict
     text_fit(&l->b, buf_slice(&text), LINE_FITS);
     buf_str(&l->b, "（");
     if (ret == 0)
-        ret = put_account(l->w, &l->b, by);
+        ret = show_user(&l->w->view, &l->b, by, l->w->err);
     buf_printf(&l->b, "，%s）\n", time);
     buf_release(&text);
     return ret;
@@ -406,7 +406,7 @@ static int done_line(struct listing *l, const struct refused_row *r)
         return 0;
     format_time(r->done_at, time);
     buf_str(&l->b, "  已了结（");
-    ret = put_account(l->w, &l->b, &r->done_by);
+    ret = show_user(&l->w->view, &l->b, &r->done_by, l->w->err);
     buf_printf(&l->b, "，%s）\n", time);
     return ret;
 }

@@ -95,6 +95,8 @@ static void put_action(struct buf *out, const struct kind *kind, const struct ch
     buf_put(out, c->to.p, c->to.len);
 }
 
+/* ---- for programs ---- */
+
 static int put_user(const struct view *v, struct buf *out, const struct id *account,
                     struct err *err)
 {
@@ -104,8 +106,6 @@ static int put_user(const struct view *v, struct buf *out, const struct id *acco
     }
     return names_put(v->names, catalogue_kind_named("user_account"), account, out, err);
 }
-
-/* ---- for programs ---- */
 
 static void json_key_of(struct json *j, const struct kind *kind, uint32_t tag)
 {
@@ -272,7 +272,7 @@ static int entry_lines(struct history *h, const struct entry *e, const struct ch
     else
         buf_str(&h->b, "待上传");
     buf_printf(&h->b, "  %.10s %.8s  ", at, at + 11);
-    ret = put_user(h->v, &h->b, &c->actor, h->err);
+    ret = show_user(h->v, &h->b, &c->actor, h->err);
     buf_str(&h->b, "  ");
     put_action(&h->b, kind, c);
     if (h->whole && kind != NULL) {

@@ -56,6 +56,70 @@ static const char *state_label(const struct kind *kind, struct slice code)
     return c != NULL ? c->label : NULL;
 }
 
+static const struct kind *kind_of_text(struct slice name)
+{
+    char text[64];
+
+    if (name.len == 0 || name.len >= sizeof text)
+        return NULL;
+    memcpy(text, name.p, name.len);
+    text[name.len] = '\0';
+    return catalogue_kind_named(text);
+}
+
+/* The state of a case, whose kind stands beside it; where the row is not at hand, of the first that
+ * knows the code. */
+static const char *case_state_label(const struct row *row, struct slice code)
+{
+    const struct kind *kind = row != NULL ? kind_of_text(row_text(row, "case_kind")) : NULL;
+    const char *label;
+
+    if (kind != NULL)
+        return state_label(kind, code);
+    label = state_label(catalogue_kind_named("proposal_case"), code);
+    return label != NULL ? label : state_label(catalogue_kind_named("info_case"), code);
+}
+
+/* A text that holds the name of a kind or the code of a state, in words; NULL when it does not. */
+static const char *code_label(const struct row *row, const struct field *f, struct slice text)
+{
+    static const char suffix[] = "_kind";
+    size_t len = strlen(f->name);
+    const struct kind *kind;
+
+    if (f->tag == TAG_STATE)
+        return row != NULL ? state_label(row->kind, text) : NULL;
+    if (f->type != FT_TEXT)
+        return NULL;
+    if (strcmp(f->name, "case_state") == 0)
+        return case_state_label(row, text);
+    if (len < sizeof suffix || strcmp(f->name + len + 1 - sizeof suffix, suffix) != 0)
+        return NULL;
+    kind = kind_of_text(text);
+    return kind != NULL ? kind->label : NULL;
+}
+
+int show_user(const struct view *v, struct buf *out, const struct id *account, struct err *err)
+{
+    const struct kind *kind = catalogue_kind_named("user_account");
+    struct row *row = NULL;
+    struct arena a;
+    int ret;
+
+    if (id_is_zero(account)) {
+        buf_str(out, "系统");
+        return 0;
+    }
+    arena_init(&a, ROW_MAX);
+    ret = store_row_get(v->store, &a, kind, account, &row, err);
+    if (ret == 0 && row == NULL)
+        buf_str(out, "市级用户"); /* the city's accounts never leave it */
+    else if (ret == 0)
+        ret = names_put(v->names, kind, account, out, err);
+    arena_release(&a);
+    return ret;
+}
+
 int show_text(const struct view *v, struct buf *out, const struct row *row, const struct field *f,
               const struct value *value, struct err *err)
 {
@@ -64,12 +128,10 @@ int show_text(const struct view *v, struct buf *out, const struct row *row, cons
 
     if ((value->type == V_ID || value->type == V_IDS) && target != NULL)
         return put_names(v, out, target, value->s, err);
-    if (f->tag == TAG_STATE && value->type == V_TEXT && row != NULL) {
-        label = state_label(row->kind, value->s);
-        if (label != NULL) {
-            buf_str(out, label);
-            return 0;
-        }
+    label = value->type == V_TEXT ? code_label(row, f, value->s) : NULL;
+    if (label != NULL) {
+        buf_str(out, label);
+        return 0;
     }
     if (f->masked && !value_is_null(value))
         (void)check_mask(out, f, value); /* errors stick in OUT */

@@ -25,7 +25,10 @@ struct view {
 int show_text(const struct view *v, struct buf *out, const struct row *row, const struct field *f,
               const struct value *value, struct err *err);
 
-/* The same for programs: codes, ids, numbers; masked text where the field is masked. */
+/* Who did something: a login, 系统, or at a county 市级用户. */
+int show_user(const struct view *v, struct buf *out, const struct id *account, struct err *err);
+
+/* A value for programs: codes, ids, numbers; masked text where the field is masked. */
 void show_json(struct json *j, const struct field *f, const struct value *value);
 
 /* "field=value" texts as filters of KIND; values lie in A. E_USAGE for a field that cannot be compared

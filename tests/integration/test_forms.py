@@ -241,6 +241,11 @@ def test_sent_back_goes_on_in_the_same_case(world):
     world.act("ti", "退回补正", case, "review_opinion=请写明路段")
     seen = world.at_county(record, state="returned", case_state="supplement")
     assert "请写明路段" in "".join(t["fields"]["content"] for t in world.of_submission("tracking", record))
+    shown, history = (world.county.run(word, record).stdout for word in ("show", "log"))
+    for text in (shown, history):  # in the words of the catalogue
+        assert "proposal_case" not in text and "supplement" not in text, text
+        assert "退回补正" in text, text
+    assert " 市级用户 " in history and " 系统 " in history and " clerk " in history, history
     world.county.run("set", record, "situation=人民路东段路灯损坏已久，夜间出行不便。")
     world.county.run("do", "补正重报", record)
     back = world.at_county(record, state="routed_proposal")
