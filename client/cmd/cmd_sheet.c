@@ -120,6 +120,16 @@ static void print_problems(const struct args *a, const struct import_report *r)
     buf_release(&plain);
 }
 
+static void print_ignored(FILE *out, const struct import_report *r)
+{
+    struct buf line;
+
+    buf_init(&line, LINE_MAX);
+    import_ignored_put(&line, r);
+    (void)fputs(buf_cstr(&line), out); /* checked at the end of main */
+    buf_release(&line);
+}
+
 static int refuse_import(struct work *w, const struct import_report *r)
 {
     if (w->args->json) {
@@ -127,7 +137,9 @@ static int refuse_import(struct work *w, const struct import_report *r)
 
         json_init(&j, w->args->detail);
         problems_json(&j, r);
+        json_kv_str(&j, "ignored", r->ignored);
     } else {
+        print_ignored(stderr, r); /* often the very reason */
         print_problems(w->args, r);
     }
     return err_set(w->err, E_INVALID, "表中有 %zu 处问题，未写入任何内容", r->n_problems);
@@ -160,8 +172,7 @@ static int print_import(struct work *w, const struct import_report *r)
                   "%s%" PRIu64 " 行：新增 %" PRIu64 "，更新 %" PRIu64 "，未变 %" PRIu64 "\n",
                   dry ? "检查通过，未写入。" : "已导入 ", r->n_rows, r->n_new, r->n_changed,
                   r->n_same);
-    if (r->ignored[0] != '\0')
-        (void)fprintf(a->out, "没有取用的列：%s\n", r->ignored);
+    print_ignored(a->out, r);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "common/catalogue/check.h"
 #include "common/cmd/export.h"
+#include "common/cmd/width.h"
 #include "common/sheet/sheet.h"
 
 #include <string.h>
@@ -74,6 +75,15 @@ void import_report_release(struct import_report *r)
 void import_problem_put(struct buf *out, const struct import_problem *p)
 {
     buf_printf(out, "第%u行 %s%s%s", p->row, p->column, p->column[0] != '\0' ? " " : "", p->reason);
+}
+
+void import_ignored_put(struct buf *out, const struct import_report *r)
+{
+    if (r->ignored[0] == '\0')
+        return;
+    buf_str(out, "未识别的列（没有取用）：");
+    text_plain(out, slice_str(r->ignored), false);
+    buf_str(out, "；用 --map 列名=字段 指明，或用 --map 列名= 表示不要\n");
 }
 
 /* Where memory for texts ends, problems are only counted. */

@@ -57,4 +57,7 @@ int import_read(const struct import_options *o, struct names *names,
 /* "第12行 联系方式 不是有效手机号", appended. */
 void import_problem_put(struct buf *out, const struct import_problem *p);
 
+/* A line that names the columns that were not known, and what to do about them; nothing without any. */
+void import_ignored_put(struct buf *out, const struct import_report *r);
+
 #endif

@@ -520,16 +520,31 @@ static void print_problems(const struct args *a, const struct import_report *r)
         text_plain(&plain, buf_slice(&line), false);
         (void)fprintf(a->out, "%s\n", buf_cstr(&plain));
     }
-    if (a->json)
+    if (a->json) {
         json_array_end(&j);
+        json_kv_str(&j, "ignored", r->ignored);
+    }
     buf_release(&line);
     buf_release(&plain);
+}
+
+static void print_ignored(const struct args *a, const struct import_report *r)
+{
+    struct buf line;
+
+    buf_init(&line, LINE_BYTES);
+    import_ignored_put(&line, r);
+    (void)fputs(buf_cstr(&line), a->out);
+    buf_release(&line);
 }
 
 static int finish_import(struct deed *d, const struct import_report *r)
 {
     const struct args *a = d->args;
     bool dry = args_has(a, OPT_DRY_RUN);
+
+    if (!a->json)
+        print_ignored(a, r);
 
     if (r->n_problems > 0) {
         print_problems(a, r);

@@ -138,6 +138,20 @@ def test_several_accounts_need_as(studio):
     studio.run("add", "member", "name=钱七", *MEMBER, "--as", "nobody", expect=1)
 
 
+def test_import_names_the_columns_it_did_not_know(studio, tmp_path):
+    rows = [dict(row, 题目="", 备注2="") for row in opinions(2)]
+    for row in rows:
+        row["题目"] = row.pop("事由")
+    words = ["import", "opinion", write_csv(tmp_path / "s.csv", rows), *OPINION, "--historic", "--set", "state=handled"]
+    failed = studio.run(*words, expect=1)
+    assert failed.stderr.startswith("未识别的列（没有取用）：题目、备注2；用 --map ")
+    assert studio.json(*words, expect=1)["ignored"] == "题目、备注2"
+    done = studio.run(*words, "--map", "题目=事由").stdout
+    assert "已导入 2 行" in done and "未识别的列（没有取用）：备注2；" in done
+    again = studio.run(*words, "--map", "题目=事由", "--map", "备注2=", "--dry-run")
+    assert "未识别" not in again.stdout + again.stderr
+
+
 def test_import_is_all_or_nothing_and_lists_every_problem(studio, tmp_path):
     rows = opinions(20)
     rows[4]["收集时间"] = "不是时间"
