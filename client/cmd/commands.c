@@ -35,6 +35,8 @@ static const struct command commands[] = {
     {"user add", "登录名 [--name 姓名] --role 角色[,角色] [字段=值…] [--as 登录名]", "增加账户",
      OPT_BIT(AS) | OPT_BIT(QUIET) | OPT_BIT(NAME) | OPT_BIT(ROLE), 1, MANY, cmd_user_add},
     {"user list", "", "列出账户", OPT_BIT(WHERE) | OPT_BIT(LIMIT), 0, 0, cmd_user_list},
+    {"receipt", "记录 [--out 文件] | --check 文件", "一条记录已由市级收存的凭证，或核对凭证文件",
+     OPT_BIT(OUT) | OPT_BIT(CHECK), 0, 1, cmd_receipt},
     {"verify", "", "校验本机的全部记录", 0, 0, 0, cmd_verify},
     {"rebuild", "", "由记录重建各表", 0, 0, 0, cmd_rebuild},
     {NULL, NULL, NULL, 0, 0, 0, NULL},

@@ -50,6 +50,7 @@ int cmd_conflicts(const struct args *a, struct err *err);
 int cmd_resolve(const struct args *a, struct err *err);
 int cmd_refused(const struct args *a, struct err *err);
 int cmd_status(const struct args *a, struct err *err);
+int cmd_receipt(const struct args *a, struct err *err);
 int cmd_verify(const struct args *a, struct err *err);
 int cmd_rebuild(const struct args *a, struct err *err);
 int cmd_enrol(const struct args *a, struct err *err);

@@ -147,6 +147,11 @@ int replica_conflicts(struct replica *r, int (*cb)(void *ctx, const struct confl
 int replica_open_value(struct replica *r, struct arena *a, const struct value *sealed,
                        struct value *ret, struct err *err);
 
+/* Append the receipt of an entry (common/ledger/receipt.h). E_WAITING: no signed head covers it yet;
+ * E_TOOBIG: it does not fit OUT. */
+int replica_receipt(struct replica *r, uint32_t stream, uint64_t seq, struct buf *out,
+                    struct err *err);
+
 /* ---- upkeep ---- */
 
 /* Chains, sides and kept heads of both streams, and the own chain. E_CORRUPT names the first bad entry. */
