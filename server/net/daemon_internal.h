@@ -35,4 +35,12 @@ void daemon_stop(struct daemon *d);
 /* A request at the control socket; CTX is the daemon. */
 void daemon_control(void *ctx, struct control_call *call, struct slice line);
 
+/* CALL's answer: OUT is what was printed, DETAIL further members of a failure's object; NULL: nothing. */
+void daemon_answer(struct control_call *call, int ret, const struct err *err, struct buf *out,
+                   struct buf *detail);
+void daemon_answer_error(struct control_call *call, int ret, const char *text);
+
+/* Answers by itself, later. */
+void daemon_status(struct daemon *d, struct control_call *call, bool json);
+
 #endif
