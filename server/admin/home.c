@@ -356,8 +356,9 @@ int home_lock(const struct home *h, int *ret_fd, struct err *err)
 int home_open_city(struct home *h, msec_t now, struct city **ret, struct err *err)
 {
     struct city_options o = city_options(h, now);
-    struct home_path p;
+    struct home_path p, marker;
 
+    o.marker = home_file(h, "merging", &marker);
     return city_open(home_file(h, "city.db", &p), &o, ret, err);
 }
 

@@ -3,6 +3,7 @@
  *   city.db     the ledger                       server.pem .key  the daemon's certificate
  *   ztcd.ini    settings                         log.key          signs heads
  *   ca.pem .key the city's CA                    vault.key        encrypts personal data at rest
+ *   merging     names the act being merged
  *   ztcd.lock   held by whoever writes           control.sock     for the commands, while it runs */
 #ifndef ZTC_SERVER_HOME_H
 #define ZTC_SERVER_HOME_H

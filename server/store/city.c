@@ -174,6 +174,8 @@ static struct city *new_city(const struct city_options *o)
     c->random = o->random;
     c->signer = o->signer;
     c->hasher = o->hasher;
+    c->on_act = o->on_act;
+    c->on_act_ctx = o->on_act_ctx;
     arena_init(&c->arena, ACT_ARENA_MAX);
     return c;
 }
@@ -210,6 +212,8 @@ int city_open(const char *path, const struct city_options *o, struct city **ret,
         status = err_set(err, E_VERSION, "不认识数据库所用的校验算法");
     if (status == 0)
         status = load_streams(c, err);
+    if (status == 0 && o->marker != NULL)
+        status = marker_open(o->marker, &c->marker, err);
     if (status != 0) {
         city_close(c);
         return status;
@@ -290,6 +294,7 @@ void city_close(struct city *c)
         buf_release(&c->streams[i].next_signature);
     }
     arena_release(&c->arena);
+    marker_close(c->marker);
     mem_free(c->exists);
     mem_free(c->known);
     store_close(c->store);

@@ -18,6 +18,9 @@ struct city_options {
     const struct vault *vault;
     const char *vfs;             /* for simulations; NULL */
     msec_t now;                  /* at opening */
+    const char *marker;          /* file that names the act being merged (marker.h); NULL: none */
+    void (*on_act)(void *ctx, const struct act *act); /* before each pushed act is judged: faults of tests */
+    void *on_act_ctx;
 };
 
 /* Make a new store at PATH: ledger id, incarnation, the streams shared, city and 431000 … of the 12

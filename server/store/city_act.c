@@ -65,6 +65,12 @@ static int judge(struct city *c, const struct judge_facts *facts, const struct a
         ret->ret = err_set(&ret->err, E_TOOBIG, "一次操作牵动的内容太多，请分几次办理");
         return 0;
     }
+    if (status == E_INTERNAL && c->asked == 0) { /* a rule's own fault, not the store's */
+        *ret = (struct judgement){.at = 0};
+        ret->ret =
+            err_set(&ret->err, E_INTERNAL, "市级的办理规则出错，这项更改没有办成，请告知市级");
+        return 0;
+    }
     return status == 0 ? 0 : err_set(err, status, NULL);
 }
 
@@ -262,12 +268,20 @@ static int judge_lost_role(struct city *c, const struct act *act, struct judgeme
     return ret;
 }
 
-static int judge_push(struct city *c, struct act *act, struct judgement *judged, struct err *err)
+static int judge_push(struct city *c, struct act *act, bool condemned, struct judgement *judged,
+                      struct err *err)
 {
     struct judge_facts facts = city_facts(c);
     int ret;
 
     *judged = (struct judgement){.ret = 0};
+    if (condemned) {
+        judged->ret =
+            err_set(&judged->err, E_QUARANTINE, "市级程序两次在这项更改上中断，已暂存待市级查明");
+        return 0;
+    }
+    if (c->on_act != NULL)
+        c->on_act(c->on_act_ctx, act);
     if (falls(c, act, judged) || c->asked != 0)
         return c->asked == 0 ? 0 : err_set(err, c->asked, NULL);
     ret = judge_actor_of(c, act, judged, err);
@@ -314,11 +328,31 @@ static bool in_order(const struct city *c, const struct act *act)
     return act->n > 0;
 }
 
-int city_push_act(struct city *c, const struct id *replica, const struct act *act,
-                  bool *ret_refused, struct err *err)
+static int answer_act(struct city *c, const struct act *act, bool condemned, bool *ret_refused,
+                      struct err *err)
 {
     struct act judged_act = *act;
     struct judgement judged;
+    int ret;
+
+    arena_clear(&c->arena);
+    ret = judge_push(c, &judged_act, condemned, &judged, err);
+    if (ret == 0)
+        ret = judged.ret == 0 ? city_write(c, &judged, err) : put_refusal(c, act, &judged, err);
+    for (size_t i = 0; ret == 0 && i < act->n; i++)
+        ret = put_processed(c, act->changes[i].n,
+                            judged.ret == 0 ? seq_of(&judged, &act->changes[i]) : 0, act->hashes[i],
+                            err);
+    if (ret == 0)
+        answered(c, act);
+    *ret_refused = judged.ret != 0;
+    return ret;
+}
+
+int city_push_act(struct city *c, const struct id *replica, const struct act *act,
+                  bool *ret_refused, struct err *err)
+{
+    bool condemned;
     int ret = load_replica(c, replica, err);
 
     if (ret != 0)
@@ -327,16 +361,9 @@ int city_push_act(struct city *c, const struct id *replica, const struct act *ac
         return err_set(err, E_REVOKED, NULL);
     if (!in_order(c, act))
         return err_set(err, E_PROTOCOL, "更改的编号不连续");
-    arena_clear(&c->arena);
-    ret = judge_push(c, &judged_act, &judged, err);
-    if (ret == 0)
-        ret = judged.ret == 0 ? city_write(c, &judged, err) : put_refusal(c, act, &judged, err);
-    for (size_t i = 0; ret == 0 && i < act->n; i++)
-        ret = put_processed(c, act->changes[i].n,
-                            judged.ret == 0 ? seq_of(&judged, &act->changes[i]) : 0,
-                            act->hashes[i], err);
-    if (ret == 0)
-        answered(c, act);
-    *ret_refused = judged.ret != 0;
-    return ret;
+    condemned = marker_condemns(c->marker, replica, act->changes[0].n);
+    marker_enter(c->marker, replica, act->changes[0].n);
+    ret = answer_act(c, act, condemned, ret_refused, err);
+    marker_leave(c->marker);
+    return ret == 0 && condemned ? city_alert_poison(c, &act->changes[0].actor, err) : ret;
 }

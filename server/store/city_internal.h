@@ -4,6 +4,7 @@
 
 #include "common/ledger/sql.h"
 #include "server/store/city.h"
+#include "server/store/marker.h"
 
 #define POS(high, low)   ((int64_t)(((uint64_t)(high) << 40) | (low)))
 #define POS_LOW(pos)     ((uint64_t)(pos) & ((1ull << 40) - 1))
@@ -52,6 +53,9 @@ struct city {
     struct random random;
     struct signer signer;
     struct settings settings;
+    struct marker *marker; /* or NULL */
+    void (*on_act)(void *ctx, const struct act *act); /* or NULL */
+    void *on_act_ctx;
     struct id ledger, incarnation;
     struct city_stream streams[CITY_STREAMS_MAX];
     unsigned n_streams;
@@ -97,6 +101,13 @@ int city_counters_put(struct city *c, struct err *err);
  * switched off. */
 int city_account(struct city *c, const struct id *account, uint32_t stream, struct actor *ret,
                  bool *ret_known, struct err *err);
+
+/* Create one record by system; WITH ends with a NULL name. */
+int city_make(struct city *c, const char *kind_name, const struct with *with, struct id *ret_id,
+              struct err *err);
+
+/* An open alert on the account AUTHOR, or on the office of the present replica where there is no such. */
+int city_alert_poison(struct city *c, const struct id *author, struct err *err);
 
 int city_seed(struct city *c, const char *term_name, struct err *err);
 

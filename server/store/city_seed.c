@@ -41,9 +41,8 @@ static const struct {
     {"委员学习联络委", "cppcc_committee"},
 };
 
-/* Create one record in `shared` by system; WITH ends with a NULL name. */
-static int create(struct city *c, const char *kind_name, const struct with *with,
-                  struct id *ret_id, struct err *err)
+int city_make(struct city *c, const char *kind_name, const struct with *with, struct id *ret_id,
+              struct err *err)
 {
     const struct kind *kind = catalogue_kind_named(kind_name);
     struct field_change fields[FIELDS_MAX];
@@ -78,7 +77,7 @@ static int seed_sites(struct city *c, struct id *ret_city, struct err *err)
                               {"quota_exempt", value_int(0)},
                               {NULL, value_null()}};
 
-        ret = create(c, "site", with, i == 0 ? ret_city : NULL, err);
+        ret = city_make(c, "site", with, i == 0 ? ret_city : NULL, err);
     }
     return ret;
 }
@@ -97,7 +96,7 @@ static int seed_sectors(struct city *c, struct err *err)
 
         (void)snprintf(code, sizeof code, "%02u", (unsigned)i + 1);
         with[0].v = value_str(code);
-        ret = create(c, "sector", with, NULL, err);
+        ret = city_make(c, "sector", with, NULL, err);
     }
     return ret;
 }
@@ -114,7 +113,7 @@ static int seed_units(struct city *c, struct err *err)
                               {"active", value_int(1)},
                               {NULL, value_null()}};
 
-        ret = create(c, "org_unit", with, NULL, err);
+        ret = city_make(c, "org_unit", with, NULL, err);
     }
     return ret;
 }
@@ -166,7 +165,7 @@ static int seed_term(struct city *c, const char *name, const struct id *city_sit
         return err_set(err, E_INVALID, "届次应写作“第五届”这样的形式，不是“%s”", name);
     (void)snprintf(full, sizeof full, "政协郴州市%s委员会", name);
     with[0].v = value_str(full);
-    return create(c, "term", with, NULL, err);
+    return city_make(c, "term", with, NULL, err);
 }
 
 int city_seed(struct city *c, const char *term_name, struct err *err)

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define GY      431021u
@@ -1094,6 +1095,107 @@ static void test_city__verify(void **state)
     assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
 }
 
+/* ---- poison ---- */
+
+static struct id poison;
+
+/* The fault that a test plants: the process dies of any act on one record. */
+static void die_of_poison(void *ctx, const struct act *act)
+{
+    (void)ctx;
+    if (id_eq(&act->changes[0].record, &poison))
+        _exit(66);
+}
+
+static void reopen_marked(struct fixture *f)
+{
+    struct city_options o = options(f);
+    char marker[128];
+
+    (void)snprintf(marker, sizeof marker, "%s/merging", f->dir);
+    o.marker = marker;
+    o.on_act = die_of_poison;
+    city_close(f->city);
+    f->city = NULL;
+    MUST(f, city_open(f->path, &o, &f->city, &f->err));
+}
+
+/* A life of the daemon that ends in the middle of merging the act. */
+static void die_merging(struct fixture *f, struct computer *k, struct change c)
+{
+    int status;
+    pid_t pid;
+
+    city_close(f->city);
+    f->city = NULL;
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        bool refused;
+
+        reopen_marked(f);
+        begin(f);
+        (void)bring(f, k, &c, 1, &refused);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 66);
+}
+
+static int count_alert(void *ctx, struct row *row)
+{
+    unsigned *n = ctx;
+
+    assert_true(slice_eq(row_text(row, "rule"), slice_str("poison")));
+    (*n)++;
+    return 0;
+}
+
+static unsigned alerts(struct fixture *f)
+{
+    unsigned n = 0;
+
+    MUST(f, store_row_each(city_store(f->city), catalogue_kind_named("alert"), count_alert, &n,
+                           &f->err));
+    return n;
+}
+
+/* After two deaths on one act it is kept aside, with an alert, and everybody else is served. */
+static void test_city__poison(void **state)
+{
+    struct fixture *f = *state;
+    struct change c = opinion(f, &f->gy1, &poison);
+    struct id other, second;
+
+    die_merging(f, &f->gy1, c);
+    reopen_marked(f);
+    assert_int_equal(push(f, &f->gy2, opinion(f, &f->gy2, &other)), 0);
+    assert_int_equal(alerts(f), 0);
+
+    die_merging(f, &f->gy1, c);
+    reopen_marked(f);
+    assert_int_equal(push(f, &f->gy1, c), E_QUARANTINE);
+    assert_true(refusals(f, &f->gy1).quarantined);
+    assert_int_equal(alerts(f), 1);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &second)), 0);
+    assert_int_equal(push(f, &f->gy2, opinion(f, &f->gy2, &other)), 0);
+    MUST(f, city_verify(f->city, &f->err));
+}
+
+/* A life that ended for another reason condemns nothing. */
+static void test_city__marker_is_cleared(void **state)
+{
+    struct fixture *f = *state;
+    struct id id;
+
+    memset(&poison, 0, sizeof poison);
+    for (int i = 0; i < 4; i++) {
+        reopen_marked(f);
+        assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    }
+    assert_int_equal(alerts(f), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -1122,6 +1224,8 @@ int main(void)
         TEST(test_city__disk_full),
         TEST(test_city__reference_forged),
         TEST(test_city__verify),
+        TEST(test_city__poison),
+        TEST(test_city__marker_is_cleared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
