@@ -8,6 +8,7 @@
 #include "client/store/replica_internal.h"
 
 #include "common/ledger/apply.h"
+#include "common/ledger/row_code.h"
 
 #include <string.h>
 
@@ -138,65 +139,6 @@ int overlay_changes(struct replica *r, struct arena *a, const struct id *record,
 
 /* ---- base rows ---- */
 
-static void encode_row(struct buf *out, const struct row *row)
-{
-    size_t n = 0;
-
-    buf_varint(out, row->stream);
-    buf_varint(out, row->created_seq);
-    buf_varint(out, row->seq);
-    buf_varint(out, row->created_at);
-    buf_varint(out, row->updated_at);
-    buf_put(out, row->created_by.b, ID_SIZE);
-    buf_put(out, row->updated_by.b, ID_SIZE);
-    buf_bytes(out, row->unknown);
-    for (unsigned i = 0; i < row->kind->n_fields; i++)
-        n += !value_is_null(&row->values[i]);
-    buf_varint(out, n);
-    for (unsigned i = 0; i < row->kind->n_fields; i++) {
-        if (value_is_null(&row->values[i]))
-            continue;
-        buf_varint(out, row->kind->fields[i].tag);
-        value_encode(out, &row->values[i]);
-    }
-}
-
-static struct id take_id(struct rd *r)
-{
-    struct slice s = rd_take(r, ID_SIZE);
-    struct id id = {{0}};
-
-    if (s.len == ID_SIZE)
-        memcpy(id.b, s.p, ID_SIZE);
-    return id;
-}
-
-static bool decode_row(struct slice bytes, struct row *row)
-{
-    struct rd r = rd_of(bytes);
-    uint64_t n;
-
-    row->exists = true;
-    row->stream = (uint32_t)rd_varint(&r);
-    row->created_seq = rd_varint(&r);
-    row->seq = rd_varint(&r);
-    row->created_at = rd_varint(&r);
-    row->updated_at = rd_varint(&r);
-    row->created_by = take_id(&r);
-    row->updated_by = take_id(&r);
-    row->unknown = rd_bytes(&r, rd_left(&r));
-    n = rd_varint(&r);
-    for (uint64_t i = 0; i < n && !r.bad; i++) {
-        uint32_t tag = (uint32_t)rd_varint(&r);
-        struct value v = value_decode(&r);
-
-        if (r.bad || kind_field(row->kind, tag) == NULL)
-            return false;
-        row_put(row, tag, v);
-    }
-    return rd_done(&r);
-}
-
 static bool has_pii(const struct row *row)
 {
     for (unsigned i = 0; i < row->kind->n_fields; i++) {
@@ -214,7 +156,7 @@ int overlay_keep_base(struct replica *r, const struct row *row, struct err *err)
 
     buf_clear(&r->bytes);
     buf_put(&r->bytes, row->id.b, ID_SIZE); /* the seed is id and row, the row follows the id */
-    encode_row(&r->bytes, row);
+    row_encode(&r->bytes, row);
     if (r->bytes.ret != 0)
         return err_set(err, r->bytes.ret, NULL);
     ret = rest_seal(r, (struct slice){r->bytes.p + ID_SIZE, r->bytes.len - ID_SIZE}, has_pii(row),
@@ -225,6 +167,18 @@ int overlay_keep_base(struct replica *r, const struct row *row, struct err *err)
     sql_bind_int(st, 2, row->kind->tag);
     sql_bind_blob(st, 3, rest);
     return sql_run(st, err);
+}
+
+static int read_base(struct arena *a, struct slice bytes, const struct kind *kind,
+                     const struct id *id, struct row **ret, struct err *err)
+{
+    int status = row_decode(a, bytes, ret);
+
+    if (status == E_NOMEM)
+        return err_set(err, status, NULL);
+    if (status != 0 || (*ret)->kind != kind || !id_eq(&(*ret)->id, id))
+        return err_set(err, E_CORRUPT, "%s的底稿已损坏", kind->label);
+    return 0;
 }
 
 static int kept_base(struct replica *r, struct arena *a, const struct kind *kind,
@@ -239,11 +193,8 @@ static int kept_base(struct replica *r, struct arena *a, const struct kind *kind
     status = sql_step(st, err);
     if (status == 1) {
         status = rest_open(r, a, sql_blob(st, 0), &bytes, err);
-        *ret = status == 0 ? row_new(a, kind, id) : NULL;
-        if (status == 0 && *ret == NULL)
-            status = err_set(err, E_NOMEM, NULL);
-        else if (status == 0 && !decode_row(bytes, *ret))
-            status = err_set(err, E_CORRUPT, "%s的底稿已损坏", kind->label);
+        if (status == 0)
+            status = read_base(a, bytes, kind, id, ret, err);
     }
     sql_done(st);
     return status;

@@ -98,14 +98,33 @@ static int put_value(struct arena *a, struct row *row, uint32_t tag, const struc
     return 0;
 }
 
+/* What stands under a tag, whether this catalogue knows it or not. */
+static struct value standing(const struct row *row, uint32_t tag)
+{
+    struct rd r = rd_of(row->unknown);
+
+    if (kind_field(row->kind, tag) != NULL)
+        return *row_get(row, tag);
+    while (rd_left(&r) > 0 && !r.bad) {
+        uint64_t at = rd_varint(&r);
+        struct value v = value_decode(&r);
+
+        if (at == tag && !r.bad)
+            return v;
+    }
+    return value_null();
+}
+
 static int apply_field(struct arena *a, struct row *row, const struct field_change *f,
                        uint64_t seq, bool track)
 {
     struct value v = f->v;
+    struct value old;
     int ret;
 
     if (f->form == FORM_DELTA) {
-        ret = value_set_apply(a, row_get(row, f->tag), &f->v, &f->del, &v);
+        old = standing(row, f->tag);
+        ret = value_set_apply(a, &old, &f->v, &f->del, &v);
         if (ret == E_INVALID) /* the standing value is of another type: the added elements stay */
             v = f->v;
         else if (ret != 0)

@@ -1,5 +1,6 @@
 /* Reading many rows: lists, names, history, the digest, and the rules' lookup. */
 #include "common/base/text.h"
+#include "common/ledger/row_code.h"
 #include "common/ledger/store_internal.h"
 
 #include <stdio.h>
@@ -276,42 +277,27 @@ int store_record_log(struct store *s, uint32_t stream, const struct id *id,
     return ret;
 }
 
-/* ---- digest ---- */
+/* ---- comparing two files ---- */
 
-struct digest {
+struct chained {
     const struct hasher *h;
     struct buf b;
     uint8_t state[HASH_SIZE];
 };
 
-static int digest_row(void *ctx, struct row *row)
+static int chain_row(void *ctx, struct row *row)
 {
-    struct digest *d = ctx;
-    struct slice parts[2];
+    struct chained *d = ctx;
+    uint8_t next[HASH_SIZE];
 
     buf_clear(&d->b);
-    buf_varint(&d->b, row->kind->tag);
-    buf_put(&d->b, row->id.b, ID_SIZE);
-    buf_varint(&d->b, row->stream);
-    buf_varint(&d->b, row->created_seq);
-    buf_varint(&d->b, row->seq);
-    buf_varint(&d->b, row->created_at);
-    buf_put(&d->b, row->created_by.b, ID_SIZE);
-    buf_varint(&d->b, row->updated_at);
-    buf_put(&d->b, row->updated_by.b, ID_SIZE);
-    for (unsigned i = 0; i < row->kind->n_fields; i++) {
-        if (value_is_null(&row->values[i]))
-            continue;
-        buf_varint(&d->b, row->kind->fields[i].tag);
-        value_encode(&d->b, &row->values[i]);
-    }
-    buf_bytes(&d->b, row->unknown);
-    parts[0] = (struct slice){d->state, HASH_SIZE};
-    parts[1] = buf_slice(&d->b);
+    buf_put(&d->b, d->state, HASH_SIZE);
+    row_encode(&d->b, row);
+    buf_u8(&d->b, row->pending);
     if (d->b.ret == 0) {
-        uint8_t next[HASH_SIZE];
+        struct slice all = buf_slice(&d->b);
 
-        d->h->digest(parts, 2, next);
+        d->h->digest(&all, 1, next);
         memcpy(d->state, next, HASH_SIZE);
     }
     return d->b.ret;
@@ -320,13 +306,13 @@ static int digest_row(void *ctx, struct row *row)
 int store_projection_digest(struct store *s, const struct hasher *h, uint8_t ret[HASH_SIZE],
                             struct err *err)
 {
-    struct digest d = {.h = h};
+    struct chained d = {.h = h};
     int status = 0;
 
     buf_init(&d.b, ROW_MAX);
     for (unsigned i = 0; status == 0 && i < catalogue_n_kinds; i++) {
         if (catalogue_kinds[i]->stream != STREAM_RULE_NONE)
-            status = store_row_each(s, catalogue_kinds[i], digest_row, &d, err);
+            status = store_row_each(s, catalogue_kinds[i], chain_row, &d, err);
     }
     buf_release(&d.b);
     memcpy(ret, d.state, HASH_SIZE);

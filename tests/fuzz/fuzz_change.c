@@ -1,7 +1,9 @@
 /* What travels inside frames and files: author's bytes with their sidecar, verdicts, signed heads,
- * receipts. The first byte says which. There is one form of everything: what decodes encodes to the same bytes again. */
+ * receipts, rows. The first byte says which. There is one form of everything: what decodes encodes to the
+ * same bytes again. */
 #include "common/crypto/hash.h"
 #include "common/ledger/receipt.h"
+#include "common/ledger/row_code.h"
 
 #include <assert.h>
 #include <string.h>
@@ -96,6 +98,17 @@ static void try_receipt(struct slice in)
     assert(x.entry.seq >= 1 && x.entry.seq <= x.head.seq);
 }
 
+static void try_row(struct arena *a, struct buf *again, struct slice in)
+{
+    struct row *row;
+
+    if (row_decode(a, in, &row) != 0)
+        return;
+    assert(row->exists);
+    row_encode(again, row);
+    same(again, in);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = {data + 1, size - 1};
@@ -106,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     arena_init(&a, 1u << 20);
     buf_init(&again, 1u << 20);
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         try_change(&a, &again, in);
         break;
@@ -116,8 +129,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 2:
         try_head(&again, in);
         break;
-    default:
+    case 3:
         try_receipt(in);
+        break;
+    default:
+        try_row(&a, &again, in);
         break;
     }
     buf_release(&again);

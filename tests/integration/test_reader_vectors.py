@@ -232,7 +232,7 @@ def make(path, city):
     else:
         db.execute("CREATE TABLE own (hash, ledger, replica, site, n, chain)")
         db.execute("INSERT INTO own VALUES (1, ?, ?, ?, 4, ?)", (LEDGER, REPLICA, SITE, own))
-    # The row written by hand, as docs/ledger.md §11 says; channel (5), anonymous (7), title (12).
+    # The row written by hand, as docs/ledger.md §13 says; channel (5), anonymous (7), title (12).
     db.execute(
         "INSERT INTO opinion (rid, stream, created_seq, seq, created_at, created_by, updated_at,"
         " updated_by, unknown, seqs, pending, channel, anonymous, title, keywords, handler_unit, site, state)"

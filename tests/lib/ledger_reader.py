@@ -398,7 +398,7 @@ class Row:
                 continue
             value = f.value
             if f.form == FORM_DELTA:
-                old = self.values.get(tag, NOTHING) if tag in self.kind.fields else NOTHING
+                old = (self.values if tag in self.kind.fields else self.unknown).get(tag, NOTHING)
                 value = set_apply(old, f.value, f.cut)
             self.put(tag, value, seq, track)
         for tag, value in v.derived.items():
