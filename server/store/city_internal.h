@@ -102,9 +102,9 @@ int city_counters_put(struct city *c, struct err *err);
 int city_account(struct city *c, const struct id *account, uint32_t stream, struct actor *ret,
                  bool *ret_known, struct err *err);
 
-/* Create one record by system; WITH ends with a NULL name. */
-int city_make(struct city *c, const char *kind_name, const struct with *with, struct id *ret_id,
-              struct err *err);
+/* Create one record in STREAM by system; WITH ends with a NULL name. */
+int city_make(struct city *c, const char *kind_name, uint32_t stream, const struct with *with,
+              struct id *ret_id, struct err *err);
 
 /* An open alert on the account AUTHOR, or on the office of the present replica where there is no such. */
 int city_alert_poison(struct city *c, const struct id *author, struct err *err);

@@ -66,7 +66,7 @@ int city_alert_poison(struct city *c, const struct id *author, struct err *err)
 
         ret = alerted(c, &id, &has, err);
         if (ret == 0 && !has)
-            ret = city_make(c, "alert", with, NULL, err);
+            ret = city_make(c, "alert", STREAM_CITY, with, NULL, err);
     }
     return ret;
 }

@@ -10,44 +10,58 @@
 static const struct {
     const char *code, *name, *letters;
 } sites[] = {
-    {"431000", "政协郴州市委员会（市本级）", "CZ"}, {"431002", "北湖区政协", "BH"},
-    {"431003", "苏仙区政协", "SX"},                 {"431021", "桂阳县政协", "GY"},
-    {"431022", "宜章县政协", "YZ"},                 {"431023", "永兴县政协", "YX"},
-    {"431024", "嘉禾县政协", "JH"},                 {"431025", "临武县政协", "LW"},
-    {"431026", "汝城县政协", "RC"},                 {"431027", "桂东县政协", "GD"},
-    {"431028", "安仁县政协", "AR"},                 {"431081", "资兴市政协", "ZX"},
+    {"431000", "政协郴州市委员会（市本级）", "CZ"},
+    {"431002", "北湖区政协", "BH"},
+    {"431003", "苏仙区政协", "SX"},
+    {"431021", "桂阳县政协", "GY"},
+    {"431022", "宜章县政协", "YZ"},
+    {"431023", "永兴县政协", "YX"},
+    {"431024", "嘉禾县政协", "JH"},
+    {"431025", "临武县政协", "LW"},
+    {"431026", "汝城县政协", "RC"},
+    {"431027", "桂东县政协", "GD"},
+    {"431028", "安仁县政协", "AR"},
+    {"431081", "资兴市政协", "ZX"},
 };
 
 static const char *const sectors[] = {
-    "中共",         "民革",       "民盟",     "民建",     "民进",     "农工党",
-    "致公党",       "九三学社",   "无党派人士", "共青团和青联", "工会",   "妇联",
-    "工商联",       "科协",       "侨联",     "文化艺术", "科学技术", "社会科学",
-    "经济",         "农业",       "教育",     "体育",     "新闻出版", "医药卫生",
-    "对外友好",     "社会福利和社会保障", "少数民族", "宗教", "特邀",
+    "中共",       "民革",
+    "民盟",       "民建",
+    "民进",       "农工党",
+    "致公党",     "九三学社",
+    "无党派人士", "共青团和青联",
+    "工会",       "妇联",
+    "工商联",     "科协",
+    "侨联",       "文化艺术",
+    "科学技术",   "社会科学",
+    "经济",       "农业",
+    "教育",       "体育",
+    "新闻出版",   "医药卫生",
+    "对外友好",   "社会福利和社会保障",
+    "少数民族",   "宗教",
+    "特邀",
 };
 
 static const struct {
     const char *name, *type;
 } units[] = {
-    {"办公室", "cppcc_office"},
-    {"研究室", "cppcc_office"},
-    {"提案委", "cppcc_committee"},
-    {"经济科技委", "cppcc_committee"},
-    {"农业农村委", "cppcc_committee"},
-    {"人口资源环境委", "cppcc_committee"},
-    {"教科卫体委", "cppcc_committee"},
-    {"社会法制和民族宗教委", "cppcc_committee"},
-    {"文化文史委", "cppcc_committee"},
-    {"委员学习联络委", "cppcc_committee"},
+    {"办公室", "cppcc_office"},        {"研究室", "cppcc_office"},
+    {"提案委", "cppcc_committee"},     {"经济科技委", "cppcc_committee"},
+    {"农业农村委", "cppcc_committee"}, {"人口资源环境委", "cppcc_committee"},
+    {"教科卫体委", "cppcc_committee"}, {"社会法制和民族宗教委", "cppcc_committee"},
+    {"文化文史委", "cppcc_committee"}, {"委员学习联络委", "cppcc_committee"},
 };
 
-int city_make(struct city *c, const char *kind_name, const struct with *with, struct id *ret_id,
-              struct err *err)
+int city_make(struct city *c, const char *kind_name, uint32_t stream, const struct with *with,
+              struct id *ret_id, struct err *err)
 {
     const struct kind *kind = catalogue_kind_named(kind_name);
     struct field_change fields[FIELDS_MAX];
-    struct change change = {
-        .op = OP_CREATE, .kind = kind->tag, .seen = UINT64_MAX >> 1, .fields = fields};
+    struct change change = {.op = OP_CREATE,
+                            .kind = kind->tag,
+                            .stream = stream,
+                            .seen = UINT64_MAX >> 1,
+                            .fields = fields};
     struct act act = {.changes = &change,
                       .n = 1,
                       .actor = {.is_system = true, .side = SIDE_CITY, .site = SITE_CITY}};
@@ -77,7 +91,7 @@ static int seed_sites(struct city *c, struct id *ret_city, struct err *err)
                               {"quota_exempt", value_int(0)},
                               {NULL, value_null()}};
 
-        ret = city_make(c, "site", with, i == 0 ? ret_city : NULL, err);
+        ret = city_make(c, "site", STREAM_SHARED, with, i == 0 ? ret_city : NULL, err);
     }
     return ret;
 }
@@ -96,7 +110,7 @@ static int seed_sectors(struct city *c, struct err *err)
 
         (void)snprintf(code, sizeof code, "%02u", (unsigned)i + 1);
         with[0].v = value_str(code);
-        ret = city_make(c, "sector", with, NULL, err);
+        ret = city_make(c, "sector", STREAM_SHARED, with, NULL, err);
     }
     return ret;
 }
@@ -113,7 +127,7 @@ static int seed_units(struct city *c, struct err *err)
                               {"active", value_int(1)},
                               {NULL, value_null()}};
 
-        ret = city_make(c, "org_unit", with, NULL, err);
+        ret = city_make(c, "org_unit", STREAM_SHARED, with, NULL, err);
     }
     return ret;
 }
@@ -150,8 +164,7 @@ static int ordinal_of(const char *name)
     return tens + value;
 }
 
-static int seed_term(struct city *c, const char *name, const struct id *city_site,
-                     struct err *err)
+static int seed_term(struct city *c, const char *name, const struct id *city_site, struct err *err)
 {
     char full[128];
     int ordinal = ordinal_of(name);
@@ -165,7 +178,7 @@ static int seed_term(struct city *c, const char *name, const struct id *city_sit
         return err_set(err, E_INVALID, "届次应写作“第五届”这样的形式，不是“%s”", name);
     (void)snprintf(full, sizeof full, "政协郴州市%s委员会", name);
     with[0].v = value_str(full);
-    return city_make(c, "term", with, NULL, err);
+    return city_make(c, "term", STREAM_SHARED, with, NULL, err);
 }
 
 int city_seed(struct city *c, const char *term_name, struct err *err)
