@@ -103,42 +103,81 @@ int cert_to_der(const struct cert *c, struct buf *out)
     return out->ret;
 }
 
-int cert_save(const struct cert *c, const char *path, struct err *err)
+static int save(const struct cert *const *list, size_t n, const char *path, unsigned permissions,
+                struct err *err)
 {
     BIO *pem = BIO_new(BIO_s_mem());
+    bool ok = pem != NULL;
     char *text = NULL;
     long len;
     int ret;
 
-    if (pem == NULL || PEM_write_bio_X509(pem, c->x) != 1) {
+    for (size_t i = 0; ok && i < n; i++)
+        ok = PEM_write_bio_X509(pem, list[i]->x) == 1;
+    if (!ok) {
         ret = openssl_failed(err, E_INTERNAL, "无法写出证书");
     } else {
         len = BIO_get_mem_data(pem, &text);
-        ret = secret_file_write(path, (struct slice){(uint8_t *)text, (size_t)len}, 0644,
+        ret = secret_file_write(path, (struct slice){(uint8_t *)text, (size_t)len}, permissions,
                                 SECRET_FILE_REPLACE, err);
     }
     BIO_free(pem);
     return ret;
 }
 
-int cert_load(const char *path, struct cert **ret, struct err *err)
+int cert_save(const struct cert *c, const char *path, struct err *err)
+{
+    return save(&c, 1, path, 0644, err);
+}
+
+int cert_save_all(const struct cert *const *list, size_t n, const char *path, struct err *err)
+{
+    return save(list, n, path, 0600, err);
+}
+
+/* The next ones of BIO into LIST, until it ends or MAX are there. */
+static int read_all(BIO *bio, struct cert **list, size_t max, size_t *ret_n, struct err *err)
+{
+    int code = 0;
+
+    for (*ret_n = 0; code == 0 && *ret_n < max; *ret_n += code == 0) {
+        if (*ret_n > 0 && BIO_eof(bio))
+            break;
+        code = cert_around(PEM_read_bio_X509(bio, NULL, no_password, NULL), &list[*ret_n], err);
+    }
+    return code;
+}
+
+int cert_load_all(const char *path, struct cert **ret_list, size_t max, size_t *ret_n,
+                  struct err *err)
 {
     struct buf pem;
     BIO *bio;
     int code;
 
+    *ret_n = 0;
     buf_init(&pem, SECRET_FILE_MAX);
     code = secret_file_read(path, false, &pem, err);
     if (code == 0) {
         bio = BIO_new_mem_buf(pem.len == 0 ? (const uint8_t *)"" : pem.p, (int)pem.len);
-        code = bio == NULL ? err_set(err, E_NOMEM, NULL)
-                           : cert_around(PEM_read_bio_X509(bio, NULL, no_password, NULL), ret, err);
+        code = bio == NULL ? err_set(err, E_NOMEM, NULL) : read_all(bio, ret_list, max, ret_n, err);
+        if (code == 0 && max > 1 && !BIO_eof(bio))
+            code = err_set(err, E_TOOBIG, NULL);
         BIO_free(bio);
         if (code != 0)
             (void)err_wrap(err, code, "证书文件 %s", path);
     }
+    for (; code != 0 && *ret_n > 0; (*ret_n)--)
+        cert_free(ret_list[*ret_n - 1]);
     buf_release(&pem);
     return code;
+}
+
+int cert_load(const char *path, struct cert **ret, struct err *err)
+{
+    size_t n;
+
+    return cert_load_all(path, ret, 1, &n, err);
 }
 
 void cert_free(struct cert *c)
@@ -163,6 +202,27 @@ void cert_serial(const struct cert *c, char ret[48])
     const ASN1_INTEGER *serial = X509_get0_serialNumber(c->x);
 
     hex_encode(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial), ret);
+}
+
+msec_t cert_not_before(const struct cert *c)
+{
+    msec_t at = 0;
+
+    (void)time_of(X509_get0_notBefore(c->x), &at); /* could be read when it was adopted */
+    return at;
+}
+
+int64_t cert_days_left(msec_t end, msec_t now)
+{
+    return end > now ? (int64_t)((end - now) / CERT_DAY_MS) : 0;
+}
+
+bool cert_issued_by(const struct cert *c, const struct cert *ca)
+{
+    bool is = X509_verify(c->x, X509_get0_pubkey(ca->x)) == 1;
+
+    ERR_clear_error();
+    return is;
 }
 
 msec_t cert_not_after(const struct cert *c)

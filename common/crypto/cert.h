@@ -11,6 +11,7 @@
 #include "common/ledger/head.h"
 
 #define CERT_DAYS    90
+#define CERT_DAY_MS  (24ull * 3600 * 1000)
 #define CERT_CA_DAYS 3650
 
 struct key;  /* a P-256 private key */
@@ -38,6 +39,11 @@ int cert_from_der(struct slice der, struct cert **ret, struct err *err);
 int cert_to_der(const struct cert *c, struct buf *out);
 int cert_save(const struct cert *c, const char *path, struct err *err); /* PEM */
 int cert_load(const char *path, struct cert **ret, struct err *err);
+/* Several in one 0600 file, in their order. load: one at least, at most MAX (E_TOOBIG); the caller frees
+ * each. */
+int cert_save_all(const struct cert *const *list, size_t n, const char *path, struct err *err);
+int cert_load_all(const char *path, struct cert **ret_list, size_t max, size_t *ret_n,
+                  struct err *err);
 void cert_free(struct cert *c);
 
 /* SHA-256 of the DER. */
@@ -45,7 +51,12 @@ void cert_fingerprint(const struct cert *c, uint8_t ret[HASH_SIZE]);
 
 /* Serial as lower-case hex. */
 void cert_serial(const struct cert *c, char ret[48]);
+msec_t cert_not_before(const struct cert *c);
 msec_t cert_not_after(const struct cert *c);
+/* Whole days until END; 0 when it is over. */
+int64_t cert_days_left(msec_t end, msec_t now);
+/* CA signed it. */
+bool cert_issued_by(const struct cert *c, const struct cert *ca);
 /* SubjectPublicKeyInfo DER, appended. */
 int cert_public(const struct cert *c, struct buf *out);
 

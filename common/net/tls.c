@@ -165,7 +165,9 @@ static int verify_step(int ok, X509_STORE_CTX *ctx)
     X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
     bool leaf = X509_STORE_CTX_get_error_depth(ctx) == 0;
 
-    /* OpenSSL comes back for the leaf's next check, and with OK set when all are done. */
+    /* OpenSSL comes back for the next check, and with OK set when all are done. */
+    if (!ok && X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_NOT_YET_VALID)
+        return 1; /* see tls.h */
     if (!ok && leaf && config->allow_expired &&
         X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_HAS_EXPIRED)
         return 1;
@@ -278,6 +280,7 @@ static bool set_own(SSL_CTX *ctx, const struct tls_params *p)
 static bool set_peer(struct tls_config *c, const struct tls_params *p)
 {
     int mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    X509_STORE *roots = SSL_CTX_get_cert_store(c->ctx);
 
     if (p->role == TLS_SERVER && !p->ask_client)
         mode = SSL_VERIFY_NONE;
@@ -285,7 +288,8 @@ static bool set_peer(struct tls_config *c, const struct tls_params *p)
     if (c->has_pin)
         SSL_CTX_set_cert_verify_callback(c->ctx, verify_pinned, c);
     else if (mode != SSL_VERIFY_NONE)
-        return X509_STORE_add_cert(SSL_CTX_get_cert_store(c->ctx), p->ca->x) == 1;
+        return X509_STORE_add_cert(roots, p->ca->x) == 1 &&
+               (p->old_ca == NULL || X509_STORE_add_cert(roots, p->old_ca->x) == 1);
     return true;
 }
 
@@ -391,8 +395,6 @@ static int certificate_refused(struct tls *t, long result, struct err *err)
     switch (result) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
         return final(t, err, E_EXPIRED, "对方的证书已过有效期");
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return final(t, err, E_EXPIRED, "对方的证书尚未生效，请检查本机时间");
     case X509_V_ERR_CERT_REJECTED:
         return final(t, err, E_AUTH, "对方的证书不是所期望的身份");
     case X509_V_ERR_OUT_OF_MEM:

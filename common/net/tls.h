@@ -6,7 +6,9 @@
  *                 output
  *
  * P-256 throughout, one protocol name (ALPN), no tickets, no resumption, no early data. Whether a
- * certificate is valid is judged at the time given to tls_new(), not by this machine's clock.
+ * certificate has expired is judged at the time given to tls_new(), not by this machine's clock. Its
+ * beginning is not judged: the city issues for the present only, so one that begins later shows that
+ * whoever looks at it is behind, and nothing else. A county's latest city time always is.
  *
  * A client whose certificate the server refuses still sees its own handshake succeed: the refusal
  * comes with its first tls_read(). "Connected" is the server's first frame. */
@@ -31,6 +33,7 @@ struct tls_params {
     const struct cert *own; /* with KEY; NULL: an enrolling client has none */
     const struct key *key;
     const struct cert *ca; /* the root that the peer must chain to; NULL with CA_FINGERPRINT */
+    const struct cert *old_ca; /* or to this one, while the city changes its CA; NULL: none */
 
     /* server */
     bool ask_client;    /* demand a replica's certificate */

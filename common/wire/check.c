@@ -137,6 +137,13 @@ static bool hello(const Ztc__Hello *m)
            (m->city_head == NULL || signed_head(m->city_head));
 }
 
+static bool standing(const Ztc__Welcome *m)
+{
+    return (!m->has_standing || (m->standing >= ZTC__WELCOME__STANDING__FULL &&
+                                 m->standing <= ZTC__WELCOME__STANDING__HAND_IN)) &&
+           (!m->has_authorities || sized(m->authorities, WIRE_HASH_SIZE));
+}
+
 static bool welcome(const Ztc__Welcome *m)
 {
     if (m->n_heads > WIRE_HEADS_MAX)
@@ -149,7 +156,7 @@ static bool welcome(const Ztc__Welcome *m)
            sized(m->accepted_chain, WIRE_HASH_SIZE) && m->frame_max >= FRAME_MAX_STRANGER &&
            m->ping_every > 0 && m->dead_after > m->ping_every &&
            m->identity >= ZTC__WELCOME__IDENTITY__SAME &&
-           m->identity <= ZTC__WELCOME__IDENTITY__AHEAD;
+           m->identity <= ZTC__WELCOME__IDENTITY__AHEAD && standing(m);
 }
 
 /* COUNT items from FIRST on, in a body of SIZE bytes. */
@@ -211,6 +218,30 @@ static bool enrolled(const Ztc__Enrolled *m)
            identity(m->ledger) && (m->hash == 1 || m->hash == 2) && site_code(m->site) &&
            m->k >= 1 && addresses(m->n_addresses, m->addresses) && identity(m->account) &&
            (!m->has_log_key_signature || within(m->log_key_signature, 1, WIRE_SIGNED_MAX));
+}
+
+static bool renew(const Ztc__Renew *m)
+{
+    return within(m->csr, 1, WIRE_DER_MAX);
+}
+
+/* A certificate with the CAs behind it and the word of each older one for the newer; or nothing. */
+static bool renewed(const Ztc__Renewed *m)
+{
+    if (!m->has_certificate)
+        return m->n_authorities == 0 && m->n_endorsements == 0;
+    if (m->n_authorities < 1 || m->n_authorities > WIRE_TRUSTED_MAX ||
+        m->n_endorsements != m->n_authorities - 1)
+        return false;
+    for (size_t i = 0; i < m->n_authorities; i++) {
+        if (!within(m->authorities[i], 1, WIRE_DER_MAX))
+            return false;
+    }
+    for (size_t i = 0; i < m->n_endorsements; i++) {
+        if (!within(m->endorsements[i], 1, WIRE_SIGNED_MAX))
+            return false;
+    }
+    return within(m->certificate, 1, WIRE_DER_MAX);
 }
 
 int check_frame(const Ztc__Frame *f)

@@ -23,6 +23,7 @@
 #define WIRE_ADDRESS_MAX   255u
 #define WIRE_DER_MAX       8192u
 #define WIRE_CHAIN_MAX     4u
+#define WIRE_TRUSTED_MAX   2u /* CAs at a time: the present one, and the one before it */
 
 /* 0 or E_MALFORMED. */
 int check_frame(const Ztc__Frame *f);

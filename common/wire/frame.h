@@ -30,7 +30,9 @@
     X(PING, ping, Ztc__Ping)                                                                       \
     X(BYE, bye, Ztc__Bye)                                                                          \
     X(ENROL, enrol, Ztc__Enrol)                                                                    \
-    X(ENROLLED, enrolled, Ztc__Enrolled)
+    X(ENROLLED, enrolled, Ztc__Enrolled)                                                           \
+    X(RENEW, renew, Ztc__Renew)                                                                    \
+    X(RENEWED, renewed, Ztc__Renewed)
 
 struct frame_reader {
     size_t max;    /* bytes of the next frame, without its length */

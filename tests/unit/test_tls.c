@@ -359,12 +359,45 @@ static void test_tls__expired_server(void **state)
     expect_refused(f, E_EXPIRED, E_EXPIRED);
 }
 
-static void test_tls__not_yet_valid(void **state)
+/* A side that is behind (its clock says 2009, or it was offline while the city renewed) goes on. */
+static void test_tls__a_clock_that_is_behind_does_no_harm(void **state)
 {
     struct fixture *f = *state;
 
-    f->client_now = PKI_NOW - PKI_DAY;
-    expect_refused(f, E_AUTH, E_EXPIRED); /* there is no alert for "not yet" */
+    f->client_now = f->server_now = PKI_NOW - 17 * 365 * PKI_DAY;
+    expect_open(f);
+}
+
+/* It excuses nothing else. */
+static void test_tls__a_clock_that_is_behind_trusts_nobody_more(void **state)
+{
+    struct fixture *f = *state;
+
+    f->client_now = f->server_now = PKI_NOW - PKI_DAY;
+    f->client_params.own = f->other.replica;
+    f->client_params.key = f->other.replica_key;
+    expect_refused(f, E_AUTH, E_AUTH);
+}
+
+/* While the city changes its CA both sides take certificates of either. */
+static void test_tls__two_roots_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+
+    f->server_params.old_ca = f->server_params.ca;
+    f->server_params.ca = f->other.ca;
+    f->client_params.old_ca = f->client_params.ca;
+    f->client_params.ca = f->other.ca;
+    expect_open(f);
+}
+
+/* The old one dropped, its certificates are worth nothing. */
+static void test_tls__a_dropped_root_is_none(void **state)
+{
+    struct fixture *f = *state;
+
+    f->server_params.ca = f->other.ca;
+    expect_refused(f, E_AUTH, E_AUTH);
 }
 
 /* A server that lets expired replicas in for renewal still refuses those of another CA. */
@@ -643,7 +676,10 @@ int main(void)
         T(city_is_no_client),
         T(expired_client),
         T(expired_server),
-        T(not_yet_valid),
+        T(a_clock_that_is_behind_does_no_harm),
+        T(a_clock_that_is_behind_trusts_nobody_more),
+        T(two_roots_at_a_time),
+        T(a_dropped_root_is_none),
         T(expired_client_may_renew),
         T(expired_stranger_may_not),
         T(enrolment_pins_the_root),
