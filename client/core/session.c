@@ -30,8 +30,9 @@ const struct client_options client_options_preset = {
 /* Allowed successors. */
 static const unsigned successors[] = {
     [CLIENT_CONNECTING] = BIT(HELLO) | BIT(CLOSING) | BIT(OFFLINE),
-    [CLIENT_HELLO] = BIT(CHECKING) | BIT(CLOSING) | BIT(OFFLINE),
+    [CLIENT_HELLO] = BIT(CHECKING) | BIT(RENEW_ONLY) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CHECKING] = BIT(CATCHING_UP) | BIT(CLOSING) | BIT(OFFLINE),
+    [CLIENT_RENEW_ONLY] = BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CATCHING_UP] = BIT(UP_TO_DATE) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_UP_TO_DATE] = BIT(CATCHING_UP) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CLOSING] = BIT(OFFLINE),
@@ -205,6 +206,21 @@ void client_session_fail(struct client_session *s, const struct client_event *ev
     client_session_close(s, ev, up, cause, connected ? CLIENT_CLOSE_FLUSHED : CLIENT_CLOSE_NOW);
 }
 
+void client_session_leave(struct client_session *s, const struct client_event *ev,
+                          struct client_update *up, int cause)
+{
+    put_bye(up, E_CLOSED);
+    client_session_close(s, ev, up, cause, CLIENT_CLOSE_FLUSHED);
+}
+
+/* Everything that a retired replica may still do is done. */
+static void leave_retired(struct client_session *s, const struct client_event *ev,
+                          struct client_update *up)
+{
+    if (s->hand_in && client_session_complete(s))
+        client_session_leave(s, ev, up, E_REVOKED);
+}
+
 /* ---- time ---- */
 
 static bool may_read(const struct client_session *s)
@@ -269,11 +285,13 @@ static void on_timer(struct client_session *s, const struct client_event *ev,
     } else if (late[CLIENT_DUE_HELLO] && s->state == CLIENT_CONNECTING) {
         client_session_fail(s, ev, up, E_UNREACHABLE);
     } else if (late[CLIENT_DUE_HELLO] || late[CLIENT_DUE_PEER] || late[CLIENT_DUE_PROGRESS] ||
-               late[CLIENT_DUE_DRAIN]) {
+               late[CLIENT_DUE_DRAIN] || late[CLIENT_DUE_RENEWED]) {
         client_session_fail(s, ev, up, E_TIMEOUT);
     } else if (late[CLIENT_DUE_PING]) {
         send_ping(s, ev, up, true);
     }
+    if (late[CLIENT_DUE_RENEW] && s->state < CLIENT_CLOSING)
+        client_renew_due(s);
 }
 
 msec_t client_session_deadline(const struct client_session *s)
@@ -402,6 +420,8 @@ static void on_connected(struct client_session *s, const struct client_event *ev
     s->hello_acked_n = f->ledger.acked_n;
     memcpy(s->own_chain, f->own_chain, HASH_SIZE);
     memcpy(s->acked_chain, f->acked_chain, HASH_SIZE);
+    s->cert = f->cert;
+    s->city_time = f->city_time;
     s->n_streams = f->n_cursors;
     for (size_t i = 0; i < f->n_cursors; i++) {
         struct client_stream *t = &s->streams[i];
@@ -533,6 +553,12 @@ static void dispatch(struct client_session *s, const struct client_event *ev,
     case CLIENT_REFUSED_STORED:
         on_refused_stored(s, ev, up);
         break;
+    case CLIENT_REQUEST:
+        client_renew_request(s, ev, up);
+        break;
+    case CLIENT_RENEWED:
+        client_renew_stored(s, ev, up);
+        break;
     case CLIENT_DRAINED:
         on_drained(s, ev);
         break;
@@ -573,6 +599,8 @@ void client_session_step(struct client_session *s, const struct client_event *ev
     if (is_serving(s))
         client_session_take_in(s, ev, up);
     want_load(s, up);
+    client_renew_want(s, up);
+    leave_retired(s, ev, up);
     if (up->out.ret != 0) { /* half a frame must never be sent: the connection just ends */
         if (s->state < CLIENT_CLOSING)
             client_session_close(s, ev, up, E_NOMEM, CLIENT_CLOSE_NOW);

@@ -13,6 +13,9 @@
  * found the same there, nothing the city says is taken in and nothing is pushed: the answers could be
  * those of a twin.
  *
+ * A certificate that has expired leads from HELLO to RENEW_ONLY: a new one is asked for, and the session
+ * ends. A replica that was retired hands in what waits, receives nothing, and ends with ZT-REVOKED.
+ *
  * Two flows:
  *  - down: Entries and Refused are taken in one at a time, in the order of arrival, each answered by
  *    the store before the next is handed out. What waits is kept packed, at most queue_max and one
@@ -37,6 +40,7 @@
     X(CONNECTING, "connecting")                                                                    \
     X(HELLO, "hello")                                                                              \
     X(CHECKING, "checking")                                                                        \
+    X(RENEW_ONLY, "renew-only")                                                                    \
     X(CATCHING_UP, "catching-up")                                                                  \
     X(UP_TO_DATE, "up-to-date") /* everything sent, answered and taken in */                       \
     X(CLOSING, "closing")                                                                          \
@@ -80,6 +84,8 @@ enum client_due {
     CLIENT_DUE_PING,
     CLIENT_DUE_PROGRESS,
     CLIENT_DUE_DRAIN,
+    CLIENT_DUE_RENEW,   /* two thirds of the certificate's life are gone */
+    CLIENT_DUE_RENEWED, /* the city's answer */
     CLIENT_DUES
 };
 
@@ -88,6 +94,20 @@ struct client_stream {
     uint64_t applied; /* the cursor */
     uint64_t arrived; /* last seq that came, applied or queued */
     uint64_t head;    /* last seq the city is known to have */
+};
+
+/* The own certificate's life, and the digest of the CAs that are trusted. until 0: not known. */
+struct client_cert {
+    msec_t from, until;
+    uint8_t authorities[HASH_SIZE];
+};
+
+enum client_renewal {
+    CLIENT_RENEW_IDLE,
+    CLIENT_RENEW_WANTED,
+    CLIENT_RENEW_ASKING,  /* the request is being made */
+    CLIENT_RENEW_ASKED,   /* the city has it */
+    CLIENT_RENEW_STORING,
 };
 
 struct client_session {
@@ -99,8 +119,12 @@ struct client_session {
     msec_t progress_at;   /* when a cursor, a change's answer or the state last moved */
     struct client_ledger ledger;
     struct client_stream streams[CLIENT_STREAMS];
+    struct client_cert cert;
+    enum client_renewal renewal;
+    bool renew_only, hand_in; /* what Welcome left us */
 
     /* private */
+    msec_t city_time, city_time_at; /* the latest known, and when by the monotonic clock */
     size_t n_streams;
     uint8_t own_chain[HASH_SIZE], acked_chain[HASH_SIZE];
     uint64_t hello_own_n, hello_acked_n; /* where those chains stand */
@@ -136,6 +160,8 @@ struct client_facts {
     struct client_cursor cursors[CLIENT_STREAMS];
     size_t n_cursors;
     struct slice city_head, city_signature; /* newest witness; empty: none */
+    struct client_cert cert;
+    msec_t city_time; /* the latest known */
 };
 
 enum client_event_kind {
@@ -148,6 +174,8 @@ enum client_event_kind {
     CLIENT_LOADED,         /* answer to load */
     CLIENT_APPLIED,        /* answer to apply */
     CLIENT_REFUSED_STORED, /* answer to store_refused */
+    CLIENT_REQUEST,        /* answer to make_request */
+    CLIENT_RENEWED,        /* answer to store_renewed */
     CLIENT_DRAINED,        /* the socket took output */
     CLIENT_TIMER,          /* the deadline has come (early or late does no harm) */
     CLIENT_END,            /* leave in order */
@@ -161,7 +189,8 @@ struct client_event {
     /* What the update points to lies here. The driver may keep the arena until the work is done. */
     struct arena *arena;
     struct body_codec *codec;
-    int ret; /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, BROKEN, GONE */
+    /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, REQUEST, RENEWED, BROKEN, GONE */
+    int ret;
     struct client_ledger ledger; /* LOCAL, APPLIED, REFUSED_STORED */
     union {
         const struct client_facts *facts;
@@ -181,6 +210,8 @@ struct client_event {
             uint64_t until_n; /* the last change made before the refusal was stored */
         } refused;
         size_t unsent; /* DRAINED: bytes still to be taken */
+        struct slice request;    /* REQUEST: PKCS#10 DER */
+        struct client_cert cert; /* RENEWED */
     };
 };
 
@@ -218,6 +249,10 @@ struct client_update {
     } apply;
 
     const Ztc__Refused *store_refused;
+
+    /* Make a certificate request; verify and keep the certificate that comes, and the CAs with it. */
+    bool make_request;
+    const Ztc__Renewed *store_renewed;
 
     enum client_close close;
     msec_t deadline; /* call with CLIENT_TIMER then; 0: never */

@@ -24,4 +24,19 @@ void client_session_take_in(struct client_session *s, const struct client_event 
 
 struct client_stream *client_session_stream(struct client_session *s, uint32_t stream);
 
+/* Say Bye in order and begin to close; CAUSE is for ourselves. */
+void client_session_leave(struct client_session *s, const struct client_event *ev,
+                          struct client_update *up, int cause);
+
+/* ---- renew.c ---- */
+
+int client_renew_welcome(struct client_session *s, const Ztc__Welcome *m, msec_t now);
+void client_renew_due(struct client_session *s);
+void client_renew_want(struct client_session *s, struct client_update *up);
+void client_renew_request(struct client_session *s, const struct client_event *ev,
+                          struct client_update *up);
+int client_renew_recv(struct client_session *s, const Ztc__Renewed *m, struct client_update *up);
+void client_renew_stored(struct client_session *s, const struct client_event *ev,
+                         struct client_update *up);
+
 #endif

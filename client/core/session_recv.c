@@ -50,6 +50,17 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
         return E_PROTOCOL;
     if (m->protocol < PROTOCOL_MIN || m->protocol > PROTOCOL_MAX)
         return E_VERSION;
+    ret = client_renew_welcome(s, m, ev->now);
+    if (ret != 0)
+        return ret;
+    s->ping_every = m->ping_every;
+    s->dead_after = m->dead_after;
+    if (s->renew_only) {
+        up->welcome = m;
+        s->due[CLIENT_DUE_HELLO] = 0;
+        client_session_move(s, CLIENT_RENEW_ONLY, ev->now);
+        return 0;
+    }
     if (m->identity != ZTC__WELCOME__IDENTITY__SAME || m->accepted_n > s->hello_own_n ||
         m->accepted_n < s->hello_acked_n)
         return E_FORK;
@@ -59,8 +70,6 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
 
     s->pushed_n = m->accepted_n;
     s->push_window = m->push_window;
-    s->ping_every = m->ping_every;
-    s->dead_after = m->dead_after;
     s->city_catalogue = m->catalogue;
     note_heads(s, m);
     up->welcome = m;
@@ -212,6 +221,7 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
                          struct client_update *up)
 {
     bool welcomed = s->state >= CLIENT_CHECKING;
+    bool serving = welcomed && s->state != CLIENT_RENEW_ONLY;
     int ret = E_PROTOCOL; /* a kind that a city never sends, or not now */
 
     switch ((int)ev->frame->kind_case) {
@@ -222,12 +232,16 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
         ret = recv_welcome(s, ev, up);
         break;
     case ZTC__FRAME__KIND_ENTRIES:
-        if (welcomed)
+        if (serving)
             ret = recv_entries(s, ev, up);
         break;
     case ZTC__FRAME__KIND_REFUSED:
-        if (welcomed)
+        if (serving)
             ret = recv_refused(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_RENEWED:
+        if (welcomed)
+            ret = client_renew_recv(s, ev->frame->renewed, up);
         break;
     case ZTC__FRAME__KIND_PING:
         if (welcomed)

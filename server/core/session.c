@@ -35,7 +35,8 @@ const struct server_options server_options_preset = {
 static const unsigned successors[] = {
     [SERVER_WAITING] = BIT(GREETING) | BIT(CLOSING) | BIT(CLOSED),
     [SERVER_GREETING] = BIT(ADMITTING) | BIT(CLOSING) | BIT(CLOSED),
-    [SERVER_ADMITTING] = BIT(SERVING) | BIT(CLOSING) | BIT(CLOSED),
+    [SERVER_ADMITTING] = BIT(RENEW_ONLY) | BIT(SERVING) | BIT(CLOSING) | BIT(CLOSED),
+    [SERVER_RENEW_ONLY] = BIT(CLOSING) | BIT(CLOSED),
     [SERVER_SERVING] = BIT(CLOSING) | BIT(CLOSED),
     [SERVER_CLOSING] = BIT(CLOSED),
     [SERVER_CLOSED] = 0,
@@ -61,6 +62,7 @@ void server_session_check(const struct server_session *s)
     assert(serving ||
            (s->due[SERVER_DUE_MERGE] | s->due[SERVER_DUE_READ] | s->due[SERVER_DUE_REFUSALS]) == 0);
     assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) == (s->answered_n + 1 < s->expect_n));
+    assert((s->due[SERVER_DUE_RENEW] != 0) <= (s->state == SERVER_RENEW_ONLY));
     assert(s->state != SERVER_CLOSING || s->due[SERVER_DUE_DRAIN] != 0);
     for (size_t i = 0; i < SERVER_STREAMS; i++)
         assert(!serving || s->streams[i].sent <= s->streams[i].head);
@@ -183,8 +185,10 @@ static void on_timer(struct server_session *s, const struct server_event *ev,
             up->close = SERVER_CLOSE_NOW;
     } else if (late[SERVER_DUE_PEER] || late[SERVER_DUE_DRAIN]) {
         server_session_fail(s, ev, up, E_TIMEOUT);
+    } else if (late[SERVER_DUE_RENEW]) {
+        server_session_fail(s, ev, up, E_EXPIRED);
     } else if (late[SERVER_DUE_FACTS] || late[SERVER_DUE_MERGE] || late[SERVER_DUE_READ] ||
-               late[SERVER_DUE_REFUSALS]) {
+               late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_ISSUE]) {
         server_session_fail(s, ev, up, E_BUSY);
     }
 }
@@ -244,7 +248,7 @@ static void want(struct server_session *s, const struct server_event *ev, struct
 {
     if (s->state != SERVER_SERVING || s->unsent >= s->options->unsent_max)
         return;
-    if (s->due[SERVER_DUE_READ] == 0)
+    if (s->due[SERVER_DUE_READ] == 0 && !s->hands_in)
         want_entries(s, ev, up);
     if (s->due[SERVER_DUE_REFUSALS] == 0 && s->refusals_from != 0) {
         up->read_refusals_from = s->refusals_from;
@@ -319,12 +323,17 @@ static void put_welcome(const struct server_session *s, const struct server_even
     m.accepted_chain = wire_data((struct slice){f->accepted_chain, HASH_SIZE});
     m.catalogue = f->catalogue;
     m.heads = list;
-    m.n_heads = f->n_signed_heads;
+    m.n_heads = f->standing == SERVER_FULL ? f->n_signed_heads : 0; /* others have nothing to expect */
     m.push_window = s->options->push_window;
     m.frame_max = FRAME_MAX;
     m.ping_every = s->options->ping_every;
     m.dead_after = s->options->dead_after;
     m.identity = identity;
+    m.has_standing = f->standing != SERVER_FULL;
+    m.standing = f->standing == SERVER_MAY_RENEW ? ZTC__WELCOME__STANDING__RENEW_ONLY
+                                                 : ZTC__WELCOME__STANDING__HAND_IN;
+    m.has_authorities = f->has_authorities;
+    m.authorities = wire_data((struct slice){f->authorities, HASH_SIZE});
     frame_put_welcome(&up->out, &m);
 }
 
@@ -341,6 +350,13 @@ static void on_facts(struct server_session *s, const struct server_event *ev,
         server_session_fail(s, ev, up, ev->facts.ret);
         return;
     }
+    if (f->standing == SERVER_MAY_RENEW) {
+        put_welcome(s, ev, up, ZTC__WELCOME__IDENTITY__SAME); /* nothing of it is looked at */
+        server_session_move(s, SERVER_RENEW_ONLY);
+        await(s, SERVER_DUE_RENEW, ev->now, s->options->hello_within);
+        return;
+    }
+    s->hands_in = f->standing == SERVER_MAY_HAND_IN;
     identity = judge(s, f);
     put_welcome(s, ev, up, identity);
     if (identity != ZTC__WELCOME__IDENTITY__SAME) {
@@ -487,6 +503,12 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
         break;
     case SERVER_REFUSALS:
         on_refusals(s, ev, up);
+        break;
+    case SERVER_RENEWED:
+        server_session_renewed(s, ev, up);
+        break;
+    case SERVER_OFFER:
+        server_session_offer(s, up);
         break;
     case SERVER_DRAINED:
         on_drained(s, ev);

@@ -8,6 +8,10 @@
  *      | closed                             | closed
  *      +--------------------------------> CLOSED
  *
+ * A certificate that has expired or was replaced leads from ADMITTING to RENEW_ONLY instead: there Renew
+ * is taken and nothing else. A replica that was retired is SERVED one way: what it hands in goes to the
+ * quarantine, and no entry goes down.
+ *
  * In SERVING two flows run side by side and neither waits for the other:
  *  - up:   Push -> checked, decoded -> submit -> merged -> (entries, Refused)
  *  - down: heads advance -> read request -> batch ready -> Entries, `shared` always before the site
@@ -29,6 +33,7 @@
     X(WAITING, "waiting")     /* for the handshake */                                              \
     X(GREETING, "greeting")   /* for Hello */                                                      \
     X(ADMITTING, "admitting") /* for what the store knows of the replica */                        \
+    X(RENEW_ONLY, "renew-only")                                                                    \
     X(SERVING, "serving")                                                                          \
     X(CLOSING, "closing") /* Bye is in the output */                                               \
     X(CLOSED, "closed")
@@ -67,6 +72,8 @@ enum server_due {
     SERVER_DUE_MERGE,
     SERVER_DUE_READ,
     SERVER_DUE_REFUSALS,
+    SERVER_DUE_RENEW, /* RENEW_ONLY: the peer's Renew, then its end */
+    SERVER_DUE_ISSUE, /* a certificate */
     SERVER_DUE_DRAIN,
     SERVER_DUES
 };
@@ -95,6 +102,8 @@ struct server_session {
     size_t unmerged;         /* bytes submitted since everything was last answered */
     size_t unsent;           /* bytes of output the peer's socket has not taken */
     uint64_t refusals_from;  /* further stored refusals to read and send; 0: none */
+    unsigned renewals;       /* asked for in this session */
+    bool hands_in;           /* retired: it receives nothing */
     msec_t due[SERVER_DUES]; /* deadlines; 0: not waiting for this */
 };
 
@@ -116,8 +125,14 @@ struct server_signed {
     struct slice head, signature;
 };
 
+/* What the replica may do. */
+enum server_standing { SERVER_FULL, SERVER_MAY_RENEW, SERVER_MAY_HAND_IN };
+
 /* What the store knows, all of one moment. */
 struct server_facts {
+    enum server_standing standing;
+    uint8_t authorities[HASH_SIZE]; /* digest of the CAs to be trusted now */
+    bool has_authorities;
     struct id incarnation;
     uint32_t catalogue;
     uint64_t accepted_n;
@@ -142,6 +157,8 @@ enum server_event_kind {
     SERVER_HEADS,    /* streams advanced: all of one commit in one event */
     SERVER_READ,     /* answer to read */
     SERVER_REFUSALS, /* answer to read_refusals_from */
+    SERVER_RENEWED,  /* answer to renew */
+    SERVER_OFFER,    /* the city's CAs have changed: the replica should renew */
     SERVER_DRAINED,  /* the socket took output */
     SERVER_TIMER,    /* the deadline has come (early or late does no harm) */
     SERVER_END,      /* shutdown, revocation, a newer session of the replica */
@@ -192,6 +209,12 @@ struct server_event {
             size_t n_refusals;
             bool more;
         } refusals;
+        struct {
+            int ret;
+            struct slice certificate;
+            const struct slice *authorities, *endorsements; /* DER, newest first; one less of them */
+            size_t n_authorities;
+        } renewed;
         size_t unsent; /* SERVER_DRAINED: bytes still to be taken */
         struct {
             int cause;
@@ -231,6 +254,9 @@ struct server_update {
     } read;
 
     uint64_t read_refusals_from; /* 0: none; answer SERVER_REFUSALS */
+
+    /* Issue a certificate for its key. */
+    const Ztc__Renew *renew;
 
     /* Store the acknowledgement of a refusal. */
     const Ztc__RefusedAck *refused_ack;

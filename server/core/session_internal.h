@@ -17,4 +17,12 @@ struct server_stream *server_session_stream(struct server_session *s, uint32_t s
 void server_session_recv(struct server_session *s, const struct server_event *ev,
                          struct server_update *up);
 
+/* ---- renew.c ---- */
+
+int server_session_recv_renew(struct server_session *s, const struct server_event *ev,
+                              struct server_update *up);
+void server_session_renewed(struct server_session *s, const struct server_event *ev,
+                            struct server_update *up);
+void server_session_offer(struct server_session *s, struct server_update *up);
+
 #endif

@@ -189,14 +189,20 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
                          struct server_update *up)
 {
     bool serving = s->state == SERVER_SERVING;
-    int ret = E_PROTOCOL; /* a kind that a county never sends, or not now */
+    bool renewing = s->state == SERVER_RENEW_ONLY;
+    int ret = renewing ? E_EXPIRED : E_PROTOCOL; /* a kind that a county never sends, or not now */
 
     switch ((int)ev->frame->kind_case) {
     case ZTC__FRAME__KIND_BYE:
         recv_bye(s, ev, up);
         return;
     case ZTC__FRAME__KIND_HELLO:
-        ret = recv_hello(s, ev, up);
+        if (!renewing)
+            ret = recv_hello(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_RENEW:
+        if (serving || renewing)
+            ret = server_session_recv_renew(s, ev, up);
         break;
     case ZTC__FRAME__KIND_PUSH:
         if (serving)
@@ -207,7 +213,7 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
             ret = recv_refused_ack(s, ev, up);
         break;
     case ZTC__FRAME__KIND_PING:
-        if (serving)
+        if (serving || renewing)
             ret = recv_ping(s, ev, up);
         break;
     default:
