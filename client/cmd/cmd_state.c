@@ -19,6 +19,7 @@ struct status {
     char state[STATE_SIZE];
     struct slice cause, heads; /* of the agent; empty: none */
     int64_t since;             /* 0: unknown */
+    int64_t cert_days;         /* until the certificate ends, by the latest city time known; -1: unreadable */
     struct stream_head streams[STREAMS_MAX];
     size_t n_streams;
 };
@@ -61,6 +62,21 @@ static int read_agent(struct work *w, struct status *s)
     return 0;
 }
 
+/* Of a file that an enrolment writes and a renewal replaces. */
+static int64_t days_left(struct work *w)
+{
+    int64_t city_time = store_meta_int(w->view.store, AGENT_META_CITY_TIME, 0);
+    char path[HOME_PATH_MAX];
+    struct cert *cert;
+    int64_t days;
+
+    if (home_path(w->home.dir, "cert.pem", path, NULL) != 0 || cert_load(path, &cert, NULL) != 0)
+        return -1;
+    days = cert_days_left(cert_not_after(cert), (msec_t)city_time);
+    cert_free(cert);
+    return days;
+}
+
 static int read_status(struct work *w, struct status *s)
 {
     int ret;
@@ -69,6 +85,7 @@ static int read_status(struct work *w, struct status *s)
     ret = replica_facts(w->home.replica, &s->facts, w->err);
     if (ret == 0)
         ret = read_agent(w, s);
+    s->cert_days = days_left(w);
     if (ret == 0)
         ret = store_stream_each(w->view.store, take_stream, s, w->err);
     return ret;
@@ -132,6 +149,8 @@ static void status_json(struct buf *b, const struct status *s)
     json_kv_uint(&j, "pending", s->facts.pending);
     json_kv_uint(&j, "refused", s->facts.refused);
     json_kv_uint(&j, "conflicts", s->facts.conflicts);
+    if (s->cert_days >= 0)
+        json_kv_uint(&j, "cert_days_left", (uint64_t)s->cert_days);
     json_streams(&j, s);
     json_object_end(&j);
     buf_u8(b, '\n');
@@ -144,7 +163,7 @@ static const char *state_words(const char *state)
         {"hello", "正在核对身份"},       {"checking", "正在核对记录"},
         {"catching-up", "正在同步"},     {"up-to-date", "已连接，已同步"},
         {"closing", "正在断开"},         {"waiting", "未连接，稍后重试"},
-        {"offline", "未连接，稍后重试"},
+        {"offline", "未连接，稍后重试"}, {"renew-only", "正在换领证书"},
     };
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -180,6 +199,8 @@ static void status_lines(struct buf *b, const struct status *s)
                all ? "已全部上传" : "尚未全部上传", f->own_n, f->acked_n);
     buf_printf(b, "待上传 %" PRIu64 "，未接受 %" PRIu64 "，冲突 %" PRIu64 "\n", f->pending,
                f->refused, f->conflicts);
+    if (s->cert_days >= 0)
+        buf_printf(b, "证书：还有 %" PRId64 " 天\n", s->cert_days);
     for (size_t i = 0; i < s->n_streams; i++)
         buf_printf(b, "流 %s：已取到 %" PRIu64 "，市级 %" PRIu64 "\n",
                    stream_word(s->streams[i].stream, word), s->streams[i].seq,

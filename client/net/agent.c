@@ -11,6 +11,7 @@
 #include "client/net/agent.h"
 
 #include "client/cmd/home.h"
+#include "client/net/certificate.h"
 #include "client/net/uv_link.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -35,6 +36,7 @@ struct agent {
     struct home *home;
     uv_loop_t loop;
     struct net *net;
+    struct certificate certificate;
     struct tls_config *tls;
     struct link *link; /* NULL: none open */
     uv_timer_t connect, look, tell, soon;
@@ -176,6 +178,8 @@ static void finish(struct agent *g)
     if (!g->once) {
         g->state_name = "stopped";
         tell(g);
+    } else if (g->city_time != 0) {
+        (void)store_meta_put_int(store_of(g), AGENT_META_CITY_TIME, (int64_t)city_now(g), NULL);
     }
     close_handle((uv_handle_t *)&g->connect);
     close_handle((uv_handle_t *)&g->look);
@@ -235,7 +239,7 @@ static void on_end(void *ctx, const struct err *cause, uint32_t retry_after, boo
     g->cause = *cause;
     if (was_served)
         g->attempt = 0;
-    if (g->stopping || g->once)
+    if (g->stopping || (g->once && !g->again))
         finish(g);
     else if (g->again)
         connect_in(g, 0);
@@ -254,12 +258,44 @@ static void on_welcome(void *ctx, const Ztc__Welcome *welcome)
     }
 }
 
+static int on_request(void *ctx, struct buf *out, struct err *err)
+{
+    struct agent *g = ctx;
+
+    return certificate_request(&g->certificate, out, err);
+}
+
+static int make_tls(struct agent *g, struct err *err);
+
+/* What was taken is for the next connection; one that could do nothing but renew is followed at once. */
+static int on_renewed(void *ctx, const Ztc__Renewed *m, struct client_cert *ret, struct err *err)
+{
+    struct agent *g = ctx;
+    struct replica_facts facts;
+    int status = replica_facts(g->home->replica, &facts, err);
+
+    if (status == 0)
+        status = certificate_take(&g->certificate, g->home->dir, &facts.ledger, m, err);
+    if (status == 0)
+        status = make_tls(g, err);
+    if (status != 0) {
+        log_warning("agent: certificate not renewed -> the former one stays code=%s",
+                    err_code(status));
+        return status;
+    }
+    log_info("agent: certificate renewed -> in use with the next connection");
+    g->again = link_session(g->link)->renew_only;
+    *ret = certificate_facts(&g->certificate);
+    return 0;
+}
+
 static void on_change(void *ctx)
 {
     struct agent *g = ctx;
     const struct client_session *s = link_session(g->link);
 
-    if (g->once && !g->complete && client_session_complete(s)) {
+    if (g->once && !g->complete && client_session_complete(s) &&
+        s->renewal == CLIENT_RENEW_IDLE) {
         g->complete = true;
         link_end(g->link);
         return;
@@ -293,6 +329,9 @@ static void on_connect(uv_timer_t *timer)
                              .loop = &g->loop,
                              .on_change = on_change,
                              .on_welcome = on_welcome,
+                             .cert = certificate_facts(&g->certificate),
+                             .make_request = on_request,
+                             .take_renewed = on_renewed,
                              .on_end = on_end,
                              .ctx = g};
     char address[ADDRESS_SIZE];
@@ -416,51 +455,36 @@ static void start_handles(struct agent *g)
     (void)uv_signal_start(&g->sigint, on_signal, SIGINT);
 }
 
-static int load_cert(const struct home *h, const char *name, struct cert **ret, struct err *err)
-{
-    char path[HOME_PATH_MAX];
-    int status = home_path(h->dir, name, path, err);
-
-    return status != 0 ? status : cert_load(path, ret, err);
-}
-
 static int make_tls(struct agent *g, struct err *err)
 {
-    struct cert *ca = NULL, *own = NULL;
-    struct key *key = NULL;
+    const struct certificate *c = &g->certificate;
+    struct tls_params p = {.role = TLS_CLIENT,
+                           .alpn = TLS_ALPN_SYNC,
+                           .own = c->own,
+                           .key = c->key,
+                           .ca = c->cas[0],
+                           .old_ca = c->n_cas > 1 ? c->cas[1] : NULL};
+    struct tls_config *made;
     struct replica_facts facts;
-    char path[HOME_PATH_MAX];
     int ret = replica_facts(g->home->replica, &facts, err);
 
+    p.ledger = &facts.ledger;
     if (ret == 0)
-        ret = load_cert(g->home, "ca.pem", &ca, err);
-    if (ret == 0)
-        ret = load_cert(g->home, "cert.pem", &own, err);
-    if (ret == 0)
-        ret = home_path(g->home->dir, "key.pem", path, err);
-    if (ret == 0)
-        ret = key_load(path, &key, err);
-    if (ret == 0) {
-        struct tls_params p = {.role = TLS_CLIENT,
-                               .alpn = TLS_ALPN_SYNC,
-                               .own = own,
-                               .key = key,
-                               .ca = ca,
-                               .ledger = &facts.ledger};
-
-        ret = tls_config_new(&p, &g->tls, err);
-    }
-    cert_free(ca);
-    cert_free(own);
-    key_free(key);
-    return ret;
+        ret = tls_config_new(&p, &made, err);
+    if (ret != 0)
+        return ret;
+    tls_config_unref(g->tls);
+    g->tls = made;
+    return 0;
 }
 
 static int start(struct agent *g, struct err *err)
 {
     struct random random = random_system();
-    int ret = make_tls(g, err);
+    int ret = certificate_load(g->home->dir, &g->certificate, err);
 
+    if (ret == 0)
+        ret = make_tls(g, err);
     if (ret == 0)
         ret = net_new(&g->loop, &g->net);
     if (ret != 0)
@@ -487,6 +511,7 @@ static int run_loop(struct agent *g, struct err *err)
     (void)uv_run(&g->loop, UV_RUN_DEFAULT); /* ends when the last handle is closed */
     net_free(g->net);
     tls_config_unref(g->tls);
+    certificate_release(&g->certificate);
     if (uv_loop_close(&g->loop) != 0 && ret == 0)
         ret = err_set(err, E_INTERNAL, "事件循环没有清空");
     return ret;

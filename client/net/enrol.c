@@ -10,6 +10,7 @@
 #include "client/cmd/home.h"
 #include "common/base/mem.h"
 #include "common/crypto/hash.h"
+#include "common/crypto/trust.h"
 #include "common/net/uv_stream.h"
 #include "common/wire/frame.h"
 #include "common/wire/token.h"
@@ -298,13 +299,13 @@ static int save_settings(const struct enrolling *e, struct err *err)
     return ret;
 }
 
-static int save_cert(const struct enrolling *e, const char *name, const struct cert *c,
-                     struct err *err)
+static int save_certs(const struct enrolling *e, const char *name, const struct cert *const *list,
+                      size_t n, struct err *err)
 {
     char path[HOME_PATH_MAX];
     int ret = home_path(e->dir, name, path, err);
 
-    return ret != 0 ? ret : cert_save(c, path, err);
+    return ret != 0 ? ret : cert_save_all(list, n, path, err);
 }
 
 static int save_keys(const struct enrolling *e, struct err *err)
@@ -375,26 +376,28 @@ static int create_replica(const struct enrolling *e, struct agent_enrolled *ret,
 static int finish(struct enrolling *e, struct agent_enrolled *ret, struct err *err)
 {
     const Ztc__Enrolled *m = e->answer;
-    struct cert *cert = NULL, *ca = NULL;
+    struct cert *cert = NULL, *cas[TRUST_MAX] = {NULL};
+    size_t n = 0;
     int status = cert_from_der(wire_slice(m->certificate), &cert, err);
 
+    /* The first issued ours, and is the token's; it vouches for an older one by this connection. */
+    for (; status == 0 && n < m->n_chain && n < TRUST_MAX; n += status == 0)
+        status = cert_from_der(wire_slice(m->chain[n]), &cas[n], err);
     if (status == 0)
-        status = m->n_chain > 0 ? cert_from_der(wire_slice(m->chain[0]), &ca, err)
-                                : err_set(err, E_AUTH, "市级没有发来根证书");
+        status = check_cert(e, cert, cas[0], err);
     if (status == 0)
-        status = check_cert(e, cert, ca, err);
-    if (status == 0)
-        status = check_log_key(e, ca, err);
+        status = check_log_key(e, cas[0], err);
     if (status == 0)
         status = save_keys(e, err);
     if (status == 0)
-        status = save_cert(e, "ca.pem", ca, err);
+        status = save_certs(e, "ca.pem", (const struct cert *const *)cas, n, err);
     if (status == 0)
-        status = save_cert(e, "cert.pem", cert, err);
+        status = save_certs(e, "cert.pem", (const struct cert *const *)&cert, 1, err);
     if (status == 0)
         status = create_replica(e, ret, err);
     cert_free(cert);
-    cert_free(ca);
+    for (size_t i = 0; i < TRUST_MAX; i++)
+        cert_free(cas[i]);
     return status;
 }
 

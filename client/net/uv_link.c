@@ -20,7 +20,7 @@
 #define SOFTWARE    "ztc/" ZTC_VERSION
 
 struct todo {
-    bool welcome, check, apply, refused, load;
+    bool welcome, check, apply, refused, load, request, renewed;
     struct client_update up; /* what the wants point to; without output */
 };
 
@@ -77,6 +77,11 @@ static void note(struct link *l)
     if (up->store_refused != NULL) {
         t->refused = true;
         t->up.store_refused = up->store_refused;
+    }
+    t->request = t->request || up->make_request;
+    if (up->store_renewed != NULL) {
+        t->renewed = true;
+        t->up.store_renewed = up->store_renewed;
     }
     if (up->load.wanted) {
         t->load = true;
@@ -151,6 +156,19 @@ static void do_welcome(struct link *l)
         l->o.on_welcome(l->o.ctx, l->todo.up.welcome);
 }
 
+static void do_request(struct link *l)
+{
+    struct client_event ev = {.kind = CLIENT_REQUEST};
+    struct buf csr;
+
+    l->todo.request = false;
+    buf_init(&csr, WIRE_DER_MAX);
+    ev.ret = l->o.make_request(l->o.ctx, &csr, &l->why);
+    ev.request = buf_slice(&csr);
+    step(l, &ev);
+    buf_release(&csr);
+}
+
 /* One thing, and the step that answers it. False when there is nothing. */
 static bool do_one(struct link *l)
 {
@@ -163,6 +181,10 @@ static bool do_one(struct link *l)
         do_welcome(l);
         return true;
     }
+    if (t->request) {
+        do_request(l);
+        return true;
+    }
     if (t->check) {
         t->check = false;
         exchange_check(l->o.replica, &t->up, &ev, &l->why);
@@ -172,13 +194,17 @@ static bool do_one(struct link *l)
     } else if (t->refused) {
         t->refused = false;
         exchange_refused(l->o.replica, &t->up, wall_clock(), &ev, &l->why);
+    } else if (t->renewed) {
+        t->renewed = false;
+        ev.kind = CLIENT_RENEWED;
+        ev.ret = l->o.take_renewed(l->o.ctx, t->up.store_renewed, &ev.cert, &l->why);
     } else if (t->load) {
         t->load = false;
         exchange_load(l->o.replica, &t->up, &l->codec, &l->packed, &ev, &l->why);
     } else {
         return false;
     }
-    more = t->check || t->apply || t->refused;
+    more = t->check || t->apply || t->refused || t->renewed;
     l->arena = 1 - l->arena;
     step(l, &ev);
     if (!more)
@@ -317,6 +343,8 @@ static void on_open(void *ctx, const struct cert *peer)
     int ret = exchange_facts(l->o.replica, SOFTWARE, &facts, &l->why);
 
     (void)peer; /* TLS has seen to it that it is the ledger's city */
+    facts.cert = l->o.cert;
+    facts.city_time = l->o.city_now;
     if (ret != 0) {
         stream_abort(l->stream, ret);
         return;

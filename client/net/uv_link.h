@@ -14,11 +14,15 @@ struct link_options {
     struct replica *replica;
     struct tls_config *tls;
     msec_t city_now; /* judges the city's certificate */
+    struct client_cert cert;
     uv_loop_t *loop;
     /* Something moved: state, cursor, answers. Not from inside link_open. */
     void (*on_change)(void *ctx);
     /* Welcome came: the city's time and heads. Borrowed. */
     void (*on_welcome)(void *ctx, const Ztc__Welcome *welcome);
+    /* The session wants a request, appended; or to have what the city sent verified and kept. */
+    int (*make_request)(void *ctx, struct buf *out, struct err *err);
+    int (*take_renewed)(void *ctx, const Ztc__Renewed *m, struct client_cert *ret, struct err *err);
     /* The last call; the link's memory is gone after it. CAUSE: 0 in order, else E_*; WAS_SERVED: there
      * was a Welcome. */
     void (*on_end)(void *ctx, const struct err *cause, uint32_t retry_after, bool was_served);

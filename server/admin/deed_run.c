@@ -29,6 +29,7 @@ static const struct {
     {"user add", deed_user_add, false}, {"add", deed_add, false},
     {"set", deed_set, false},           {"do", deed_do, false},
     {"import", deed_import, false},     {"rebuild", deed_rebuild, true},
+    {"ca rotate", deed_ca_rotate, true}, {"ca drop-old", deed_ca_drop_old, true},
 };
 
 static const char *const option_names[OPT_COUNT] = {
@@ -48,7 +49,7 @@ static int find_deed(const char *name)
 
 bool deed_is_alone(int argc, char *const *argv)
 {
-    return argc > 0 && strcmp(argv[0], "rebuild") == 0;
+    return argc > 0 && (strcmp(argv[0], "rebuild") == 0 || strcmp(argv[0], "ca") == 0);
 }
 
 /* ---- the command itself ---- */

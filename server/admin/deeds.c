@@ -335,7 +335,7 @@ static int fill_token(struct deed *d, struct token *t)
     random_fill(&random, t->secret, sizeof t->secret);
     daemon_address(t->addresses[0], sizeof t->addresses[0], host, port);
     t->n_addresses = 1;
-    cert_fingerprint(d->home->ca, t->ca_fingerprint);
+    cert_fingerprint(d->home->authorities->at[0].ca, t->ca_fingerprint);
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "common/crypto/cert.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/vault.h"
+#include "server/admin/home_ca.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,14 +20,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define SECTION     "ztcd"
 #define TERM_PRESET "第五届"
 #define HASH_PRESET "sm3"
 
 static const struct conf_item items[] = {
-    {SECTION, "listen", CONF_TEXT, "127.0.0.1:0", 0, HOST_MAX, "同步端口的地址"},
-    {SECTION, "enrol_listen", CONF_TEXT, "127.0.0.1:0", 0, HOST_MAX, "接入端口的地址"},
-    {SECTION, "advertise", CONF_TEXT, "", 0, HOST_MAX,
+    {HOME_SECTION, "listen", CONF_TEXT, "127.0.0.1:0", 0, HOST_MAX, "同步端口的地址"},
+    {HOME_SECTION, "enrol_listen", CONF_TEXT, "127.0.0.1:0", 0, HOST_MAX, "接入端口的地址"},
+    {HOME_SECTION, "advertise", CONF_TEXT, "", 0, HOST_MAX,
      "县市区访问市级服务用的主机名或地址；空：与上面两项相同"},
 };
 
@@ -51,9 +51,7 @@ int home_init(struct home *h, const char *dir, struct err *err)
 void home_release(struct home *h)
 {
     conf_release(&h->conf);
-    cert_free(h->ca);
-    cert_free(h->server);
-    key_free(h->ca_key);
+    authorities_unref(h->authorities);
     key_free(h->server_key);
     key_free(h->log_key);
     mem_wipe(&h->vault_key, sizeof h->vault_key);
@@ -125,7 +123,7 @@ int home_split(const char *address, char ret_host[HOST_MAX], uint16_t *ret_port,
     return 0;
 }
 
-static bool is_every_interface(const char *host)
+bool home_every_interface(const char *host)
 {
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
@@ -133,12 +131,12 @@ static bool is_every_interface(const char *host)
 int home_told(const struct home *h, const char *listen, char ret_host[HOST_MAX],
               uint16_t *ret_port, struct err *err)
 {
-    const char *advertise = conf_text(&h->conf, SECTION, "advertise");
-    int ret = home_split(conf_text(&h->conf, SECTION, listen), ret_host, ret_port, err);
+    const char *advertise = conf_text(&h->conf, HOME_SECTION, "advertise");
+    int ret = home_split(conf_text(&h->conf, HOME_SECTION, listen), ret_host, ret_port, err);
 
     if (ret == 0 && advertise[0] != '\0')
         (void)snprintf(ret_host, HOST_MAX, "%s", advertise);
-    if (ret == 0 && is_every_interface(ret_host))
+    if (ret == 0 && home_every_interface(ret_host))
         ret = err_set(err, E_INVALID,
                       "%s 监听全部地址（%s）：请先在 ztcd.ini 的 advertise 写明县市区能访问的"
                       "主机名或地址，再重新启动",
@@ -179,7 +177,7 @@ static int put_address(struct home *h, const char *name, const char *given, int 
     if (ret != 0)
         return ret;
     (void)snprintf(text, sizeof text, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
-    return conf_set(&h->conf, SECTION, name, text, err);
+    return conf_set(&h->conf, HOME_SECTION, name, text, err);
 }
 
 static int make_conf(struct home *h, const struct home_new *n, struct err *err)
@@ -205,18 +203,12 @@ static int make_key(struct home *h, const char *name, struct key **ret, struct e
     return status != 0 ? status : key_save(*ret, home_file(h, name, &p), err);
 }
 
-static int make_keys(struct home *h, msec_t now, struct err *err)
+static int make_keys(struct home *h, struct err *err)
 {
     struct random random = random_system();
     struct home_path p;
-    int ret = make_key(h, "ca.key", &h->ca_key, err);
+    int ret = make_key(h, "server.key", &h->server_key, err);
 
-    if (ret == 0)
-        ret = ca_new(now, h->ca_key, "Zhitongche", &h->ca, err);
-    if (ret == 0)
-        ret = cert_save(h->ca, home_file(h, "ca.pem", &p), err);
-    if (ret == 0)
-        ret = make_key(h, "server.key", &h->server_key, err);
     if (ret == 0)
         ret = make_key(h, "log.key", &h->log_key, err);
     if (ret == 0)
@@ -224,23 +216,6 @@ static int make_keys(struct home *h, msec_t now, struct err *err)
     if (ret == 0)
         h->vault = vault_of(&h->vault_key);
     return ret;
-}
-
-static int make_server_cert(struct home *h, const struct id *ledger, msec_t now, struct err *err)
-{
-    char host[HOST_MAX];
-    uint16_t port;
-    const char *hosts[] = {"localhost", "127.0.0.1", "::1", NULL, NULL};
-    struct home_path p;
-    int ret = home_split(conf_text(&h->conf, SECTION, "listen"), host, &port, err);
-
-    if (ret == 0 && strcmp(host, "127.0.0.1") != 0 && strcmp(host, "::1") != 0 &&
-        !is_every_interface(host))
-        hosts[3] = host;
-    if (ret == 0)
-        ret = ca_issue_city(h->ca, h->ca_key, h->server_key, ledger, hosts, now, CERT_CA_DAYS,
-                            &h->server, err);
-    return ret != 0 ? ret : cert_save(h->server, home_file(h, "server.pem", &p), err);
 }
 
 static struct city_options city_options(struct home *h, msec_t now)
@@ -272,7 +247,7 @@ static int make_city(struct home *h, const struct home_new *n, msec_t now, struc
         return ret;
     ledger = city_ledger(city);
     city_close(city);
-    ret = make_server_cert(h, &ledger, now, err);
+    ret = home_ca_create(h, &ledger, now, err);
     if (ret == 0 && rename(made.text, home_file(h, "city.db", &at)) != 0)
         ret = err_set(err, E_IO, "不能改名 %s：%s", made.text, strerror(errno));
     return ret;
@@ -294,7 +269,7 @@ int home_create(struct home *h, const struct home_new *n, msec_t now, struct err
     if (ret == 0)
         ret = make_conf(h, n, err);
     if (ret == 0)
-        ret = make_keys(h, now, err);
+        ret = make_keys(h, err);
     if (ret == 0)
         ret = make_city(h, n, now, err);
     (void)close(lock);
@@ -325,13 +300,9 @@ int home_load(struct home *h, struct err *err)
     int ret = home_load_reading(h, err);
 
     if (ret == 0)
-        ret = key_load(home_file(h, "ca.key", &p), &h->ca_key, err);
-    if (ret == 0)
-        ret = cert_load(home_file(h, "ca.pem", &p), &h->ca, err);
+        ret = home_ca_load(h, &h->authorities, err);
     if (ret == 0)
         ret = key_load(home_file(h, "server.key", &p), &h->server_key, err);
-    if (ret == 0)
-        ret = cert_load(home_file(h, "server.pem", &p), &h->server, err);
     if (ret == 0)
         ret = key_load(home_file(h, "log.key", &p), &h->log_key, err);
     return ret;

@@ -2,7 +2,7 @@
  *
  *   city.db     the ledger                       server.pem .key  the daemon's certificate
  *   ztcd.ini    settings                         log.key          signs heads
- *   ca.pem .key the city's CA                    vault.key        encrypts personal data at rest
+ *   ca.pem .key the city's CAs (home_ca.h)       vault.key        encrypts personal data at rest
  *   merging     names the act being merged
  *   ztcd.lock   held by whoever writes           control.sock     for the commands, while it runs */
 #ifndef ZTC_SERVER_HOME_H
@@ -10,16 +10,18 @@
 
 #include "common/base/conf.h"
 #include "common/crypto/seal.h"
+#include "server/net/authorities.h"
 #include "server/store/city.h"
 
 #define HOME_PATH_MAX 4096
 #define HOST_MAX      256
+#define HOME_SECTION  "ztcd" /* of ztcd.ini */
 
 struct home {
     char dir[HOME_PATH_MAX];
     struct conf conf;
-    struct cert *ca, *server;
-    struct key *ca_key, *server_key, *log_key;
+    struct authorities *authorities;
+    struct key *server_key, *log_key;
     struct seal_key vault_key;
     struct vault vault;
 };
@@ -58,6 +60,9 @@ int home_open_store(struct home *h, struct store **ret, struct err *err); /* rea
 
 /* "host:port" or "[v6]:port" in two. E_INVALID. */
 int home_split(const char *address, char ret_host[HOST_MAX], uint16_t *ret_port, struct err *err);
+
+/* 0.0.0.0 or ::, which is no address for anybody else. */
+bool home_every_interface(const char *host);
 
 /* The host and port that counties are told for LISTEN (the name of a setting): `advertise`, or its own.
  * E_INVALID when that is every interface, which is no address for anybody else. */

@@ -1,6 +1,7 @@
 /* Making a city, serving it, asking and stopping the daemon, proving the ledger. */
 #include "server/admin/admin.h"
 #include "server/admin/commands.h"
+#include "server/admin/home_ca.h"
 
 #include "common/base/json.h"
 
@@ -91,6 +92,11 @@ static bool is_served(const struct home *h)
 
 /* ---- serving ---- */
 
+static int read_authorities(void *ctx, struct authorities **ret, struct err *err)
+{
+    return home_ca_load(ctx, ret, err);
+}
+
 static int serve(struct home *h, struct city *city, struct err *err)
 {
     char listen[HOST_MAX], enrol[HOST_MAX];
@@ -98,9 +104,6 @@ static int serve(struct home *h, struct city *city, struct err *err)
     struct daemon_options o = {.city = city,
                                .store_path = home_file(h, "city.db", &store),
                                .vault = &h->vault,
-                               .ca = h->ca,
-                               .server = h->server,
-                               .ca_key = h->ca_key,
                                .server_key = h->server_key,
                                .log_key = h->log_key,
                                .listen_host = listen,
@@ -109,6 +112,7 @@ static int serve(struct home *h, struct city *city, struct err *err)
                                .control_path = home_file(h, "control.sock", &control),
                                .deed = deed_run,
                                .deed_is_alone = deed_is_alone,
+                               .authorities = read_authorities,
                                .deed_ctx = h};
     int ret = home_split(setting_of(h, "listen"), listen, &o.listen_port, err);
 

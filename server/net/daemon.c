@@ -160,20 +160,61 @@ static int start_feed(struct daemon *d, struct err *err)
     return ret;
 }
 
-static int make_tls(struct daemon *d, struct err *err)
+/* Counties may know the older CA only, those that enrol know the newest. */
+static int make_tls(struct daemon *d, const struct authorities *a, struct tls_config **ret_sync,
+                    struct tls_config **ret_enrol, struct err *err)
 {
     struct tls_params p = {.role = TLS_SERVER,
                            .alpn = TLS_ALPN_SYNC,
-                           .own = d->o->server,
+                           .own = a->at[a->n - 1].server,
                            .key = d->o->server_key,
-                           .ca = d->o->ca,
-                           .ask_client = true};
-    int ret = tls_config_new(&p, &d->sync_tls, err);
+                           .ca = a->at[0].ca,
+                           .old_ca = a->n > 1 ? a->at[1].ca : NULL,
+                           .ask_client = true,
+                           .allow_expired = true};
+    int ret = tls_config_new(&p, ret_sync, err);
 
     p.alpn = TLS_ALPN_ENROL;
+    p.own = a->at[0].server;
+    p.old_ca = NULL;
     p.ask_client = false;
+    p.allow_expired = false;
     p.send_ca = true;
-    return ret != 0 ? ret : tls_config_new(&p, &d->enrol_tls, err);
+    if (ret == 0)
+        ret = tls_config_new(&p, ret_enrol, err);
+    return ret;
+}
+
+static int load_authorities(struct daemon *d, struct authorities **ret_authorities,
+                            struct tls_config **ret_sync, struct tls_config **ret_enrol,
+                            struct err *err)
+{
+    struct id ledger = city_ledger(d->o->city);
+    int ret = d->o->authorities(d->o->deed_ctx, ret_authorities, err);
+
+    if (ret == 0)
+        ret = authorities_sign(*ret_authorities, &ledger, buf_slice(&d->log_key), err);
+    return ret == 0 ? make_tls(d, *ret_authorities, ret_sync, ret_enrol, err) : ret;
+}
+
+int daemon_reload(struct daemon *d, struct err *err)
+{
+    struct authorities *a = NULL;
+    struct tls_config *sync = NULL, *enrol = NULL;
+    int ret = load_authorities(d, &a, &sync, &enrol, err);
+
+    if (ret == 0) {
+        enrol_port_renew(d->enrol, a, enrol);
+        sync_port_renew(d->sync, a, sync);
+        log_info("daemon: certificate authorities read anew -> generation=%u of=%u",
+                 a->at[0].generation, a->n);
+    }
+    authorities_unref(ret == 0 ? d->authorities : a);
+    if (ret == 0)
+        d->authorities = a;
+    tls_config_unref(sync); /* the ports have theirs */
+    tls_config_unref(enrol);
+    return ret;
 }
 
 static int start_store(struct daemon *d, struct err *err)
@@ -198,6 +239,7 @@ static int start_sync(struct daemon *d, struct err *err)
                                   .reader = d->reader,
                                   .session = &server_options_preset,
                                   .tls = d->sync_tls,
+                                  .authorities = d->authorities,
                                   .hasher = city_hasher(d->o->city),
                                   .clock = daemon_clock,
                                   .incarnation = city_incarnation(d->o->city),
@@ -222,16 +264,14 @@ static int start_enrol(struct daemon *d, struct err *err)
                                    .clock = daemon_clock,
                                    .host = d->o->enrol_host,
                                    .port = d->o->enrol_port,
-                                   .ca = d->o->ca,
-                                   .ca_key = d->o->ca_key,
+                                   .authorities = d->authorities,
                                    .ledger = city_ledger(d->o->city),
                                    .hasher = city_hasher(d->o->city),
                                    .sync_address = d->told};
-    int ret = key_public(d->o->log_key, &d->log_key);
+    int ret;
 
     p.log_key = buf_slice(&d->log_key);
-    if (ret == 0)
-        ret = enrol_port_new(&p, &d->enrol, err);
+    ret = enrol_port_new(&p, &d->enrol, err);
     if (ret != 0)
         return err_wrap(err, ret, "接入端口");
     daemon_address(d->enrol_listen, sizeof d->enrol_listen, d->o->enrol_host,
@@ -244,7 +284,9 @@ static int start(struct daemon *d, struct err *err)
     int ret = net_new(&d->loop, &d->net);
 
     if (ret == 0)
-        ret = make_tls(d, err);
+        ret = key_public(d->o->log_key, &d->log_key);
+    if (ret == 0)
+        ret = load_authorities(d, &d->authorities, &d->sync_tls, &d->enrol_tls, err);
     if (ret == 0)
         ret = start_store(d, err);
     if (ret == 0)
@@ -285,6 +327,7 @@ static void release(struct daemon *d)
     net_free(d->net);
     tls_config_unref(d->sync_tls);
     tls_config_unref(d->enrol_tls);
+    authorities_unref(d->authorities);
     buf_release(&d->log_key);
 }
 

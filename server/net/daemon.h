@@ -8,12 +8,14 @@
 #include "server/store/city.h"
 
 #include "common/crypto/cert.h"
+#include "server/net/authorities.h"
 
 /* What a deed did beyond the store. */
 struct daemon_effects {
     struct id ended; /* a replica whose sessions end now; zero: none */
     int cause;
     bool undo; /* only a trial: what was written is taken back */
+    bool authorities; /* the CAs have changed */
 };
 
 /* A writing command on the writer's thread, inside a group; may run again. What it prints is appended to
@@ -27,15 +29,16 @@ struct daemon_options {
     struct city *city;
     const char *store_path;
     const struct vault *vault;
-    const struct cert *ca, *server;
-    struct key *ca_key, *server_key, *log_key;
+    struct key *server_key, *log_key;
     const char *listen_host, *enrol_host;
     uint16_t listen_port, enrol_port;
     const char *advertise; /* host told to replicas; "": that of listen */
     const char *control_path;
     daemon_deed deed;
     bool (*deed_is_alone)(int argc, char *const *argv); /* has transactions of its own */
-    void *deed_ctx;
+    /* Read the CAs, at the start and when a deed changed them; a reference for the daemon. */
+    int (*authorities)(void *ctx, struct authorities **ret, struct err *err);
+    void *deed_ctx; /* of the three above */
 };
 
 /* Serve until SIGTERM, SIGINT or a stop by the control socket. */

@@ -13,6 +13,7 @@ struct daemon {
     const struct daemon_options *o;
     uv_loop_t loop;
     struct net *net;
+    struct authorities *authorities;
     struct tls_config *sync_tls, *enrol_tls;
     struct writer *writer;
     struct reader *reader;
@@ -31,6 +32,9 @@ struct daemon {
 
 /* Begin to end; later calls do nothing. */
 void daemon_stop(struct daemon *d);
+
+/* The CAs as they are on disk now, for connections and certificates from now on; open sessions go on. */
+int daemon_reload(struct daemon *d, struct err *err);
 
 /* A request at the control socket; CTX is the daemon. */
 void daemon_control(void *ctx, struct control_call *call, struct slice line);

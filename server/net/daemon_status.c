@@ -24,20 +24,35 @@ static const char *const replica_states[] = {"active", "retired", "lost"};
 static const char *const replica_labels[] = {"在用", "已停用", "已遗失"};
 
 struct replica_out {
+    struct city *city;
+    msec_t now;
     struct json json;
     struct buf *text;
 };
+
+/* One that was enrolled by an older version has no record of its certificate before it renews it. */
+static int64_t days_left(const struct replica_out *out, const struct replica_row *r)
+{
+    struct city_cert cert = {.not_after = r->enrolled_at + CERT_DAYS * CERT_DAY_MS};
+
+    (void)city_cert_get(out->city, r, &cert, NULL); /* what cannot be read is shown as it was enrolled */
+    return cert_days_left(cert.not_after, out->now);
+}
 
 static int put_replica(void *ctx, const struct replica_row *r)
 {
     struct replica_out *out = ctx;
     struct json *j = &out->json;
     char id[ID_TEXT_SIZE], seen[CAL_MINUTE_SIZE] = "从未连接";
+    int64_t days = days_left(out, r);
 
     if (r->seen_at != 0)
         cal_format_minute(r->seen_at, seen);
     id_format(&r->id, id);
-    buf_printf(out->text, "%u 第%u台 %s %s %s\n", r->site, r->k, id, replica_labels[r->state], seen);
+    buf_printf(out->text, "%u 第%u台 %s %s %s", r->site, r->k, id, replica_labels[r->state], seen);
+    if (r->state == REPLICA_ACTIVE)
+        buf_printf(out->text, " 证书还有 %lld 天", (long long)days);
+    buf_u8(out->text, '\n');
     json_object(j);
     json_kv_str(j, "id", id);
     json_kv_uint(j, "site", r->site);
@@ -50,6 +65,7 @@ static int put_replica(void *ctx, const struct replica_row *r)
     json_kv_uint(j, "said_n", r->said_n);
     json_kv_uint(j, "said_waiting", r->said_waiting);
     json_kv_str(j, "software", r->software);
+    json_kv_int(j, "cert_days_left", days);
     json_object_end(j);
     return 0;
 }
@@ -87,7 +103,7 @@ static int put_stream(void *ctx, const struct stream_head *h)
 static int run_status(struct write_job *job, struct city *city, struct err *err)
 {
     struct status_job *s = (struct status_job *)job;
-    struct replica_out out = {.text = &s->text};
+    struct replica_out out = {.city = city, .now = daemon_clock(), .text = &s->text};
     struct json j;
     int ret;
 
@@ -160,6 +176,28 @@ static void put_counts(struct json *j, struct daemon *d)
     json_kv_str(j, "last_error", s.last.ret != 0 ? s.last.text : NULL);
 }
 
+static void put_authorities(struct json *j, const struct authorities *a)
+{
+    msec_t now = daemon_clock();
+
+    json_key(j, "authorities");
+    json_array(j);
+    for (unsigned i = 0; i < a->n; i++) {
+        uint8_t print[HASH_SIZE];
+        char hex[2 * HASH_SIZE + 1];
+
+        cert_fingerprint(a->at[i].ca, print);
+        hex_encode(print, HASH_SIZE, hex);
+        json_object(j);
+        json_kv_uint(j, "generation", a->at[i].generation);
+        json_kv_str(j, "fingerprint", hex);
+        json_kv_int(j, "days_left", cert_days_left(cert_not_after(a->at[i].ca), now));
+        json_kv_int(j, "server_days_left", cert_days_left(cert_not_after(a->at[i].server), now));
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
 static void put_status(struct json *j, struct status_job *s)
 {
     struct daemon *d = s->daemon;
@@ -176,6 +214,7 @@ static void put_status(struct json *j, struct status_job *s)
     json_kv_str(j, "enrol_listen", d->enrol_listen);
     json_kv_str(j, "version", ZTC_VERSION);
     json_kv_uint(j, "started", d->started);
+    put_authorities(j, d->authorities);
     put_raw(j, "sites", &s->sites);
     put_raw(j, "replicas", &s->replicas);
     put_raw(j, "streams", &s->streams);

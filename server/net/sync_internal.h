@@ -22,6 +22,7 @@ struct sync_port {
     const struct hasher *hasher;
     msec_t (*clock)(void);
     struct id incarnation;
+    struct authorities *authorities;
     struct listener *listener;
     uv_timer_t sweep;  /* deadlines */
     uv_check_t drains; /* sockets that took output, after each round of the loop */
@@ -61,6 +62,8 @@ struct conn {
     struct replica_claim {
         uint32_t site;
         uint8_t fingerprint[HASH_SIZE]; /* of the certificate shown */
+        uint8_t key[HASH_SIZE];         /* SHA-256 of its public key */
+        bool expired;
     } claim;
     struct merge_job *merges, **merges_last; /* all of them, in order: hashed, then written */
 };
@@ -94,6 +97,10 @@ void conn_said(struct conn *c, uint64_t waiting);
 
 /* Work of it that is not committed yet shall not be. */
 void conn_cancel(struct conn *c);
+
+/* ---- uv_conn_renew.c ---- */
+
+int conn_renew(struct conn *c, const Ztc__Renew *m);
 
 /* ---- uv_sync_port.c ---- */
 

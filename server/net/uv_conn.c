@@ -86,6 +86,8 @@ static void start(struct conn *c, const struct server_update *up)
         ret = conn_submit(c, up->submit, up->submit_count);
     if (ret == 0 && up->read_refusals_from != 0)
         ret = conn_read_refusals(c, up->read_refusals_from);
+    if (ret == 0 && up->renew != NULL)
+        ret = conn_renew(c, up->renew);
     if (ret == 0 && up->refused_ack != NULL)
         ret = conn_refused_ack(c, up->refused_ack);
     if (up->said_waiting)
@@ -401,6 +403,8 @@ void conn_open(struct sync_port *p, struct stream *s, const struct cert *peer)
     if (ev.open.ret == 0) {
         c->claim.site = ev.open.site;
         cert_fingerprint(peer, c->claim.fingerprint);
+        ev.open.ret = authorities_key_print(peer, c->claim.key);
+        c->claim.expired = cert_not_after(peer) <= ev.clock;
     }
     conn_step(c, &ev);
 }

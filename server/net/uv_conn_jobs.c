@@ -78,12 +78,26 @@ static uint32_t facts_stream(const struct facts_job *j, size_t i)
     return i == 0 ? STREAM_SHARED : j->claim.site;
 }
 
-static int check_identity(const struct facts_job *j, const struct replica_row *r, struct err *err)
+/* What the certificate and the operator's word leave it. */
+static int check_identity(struct facts_job *j, struct city *city, const struct replica_row *r,
+                          struct err *err)
 {
-    if (r->state != REPLICA_ACTIVE)
+    bool replaced;
+    int ret;
+
+    if (r->state == REPLICA_LOST)
         return err_set(err, E_REVOKED, NULL);
-    if (r->site != j->claim.site || memcmp(r->fingerprint, j->claim.fingerprint, HASH_SIZE) != 0)
+    if (r->site != j->claim.site)
         return err_set(err, E_AUTH, NULL);
+    ret = city_cert_check(city, r, j->claim.fingerprint, j->claim.key, &replaced, err);
+    if (ret != 0)
+        return ret;
+    if (r->state == REPLICA_ACTIVE)
+        j->facts.standing = replaced || j->claim.expired ? SERVER_MAY_RENEW : SERVER_FULL;
+    else if (!replaced && !j->claim.expired)
+        j->facts.standing = SERVER_MAY_HAND_IN;
+    else
+        return err_set(err, E_REVOKED, NULL);
     return 0;
 }
 
@@ -140,7 +154,7 @@ static int run_facts(struct write_job *job, struct city *city, struct err *err)
     if (ret == E_NOTFOUND)
         return err_set(err, E_AUTH, NULL);
     if (ret == 0)
-        ret = check_identity(j, &r, err);
+        ret = check_identity(j, city, &r, err);
     if (ret == 0)
         ret = read_heads(j, city);
     for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++)
@@ -197,6 +211,7 @@ struct heard_job {
     uint64_t said_n, said_waiting;
     char software[WIRE_SOFTWARE_MAX + 1];
     bool only_waiting; /* a Ping's word: the rest stays as it was */
+    uint8_t fingerprint[HASH_SIZE]; /* of the certificate shown */
 };
 
 static int run_heard(struct write_job *job, struct city *city, struct err *err)
@@ -212,6 +227,9 @@ static int run_heard(struct write_job *job, struct city *city, struct err *err)
     if (j->only_waiting)
         return city_replica_heard(city, &j->replica, job->now, r.skew_ms, r.said_n, j->said_waiting,
                                   slice_str(r.software), err);
+    ret = city_cert_used(city, &j->replica, j->fingerprint, err);
+    if (ret != 0)
+        return ret;
     return city_replica_heard(city, &j->replica, job->now, j->skew_ms, j->said_n, j->said_waiting,
                               slice_str(j->software), err);
 }
@@ -234,6 +252,7 @@ static struct heard_job *heard_new(struct conn *c)
     j->job = (struct write_job){.run = run_heard, .done = heard_done, .impatient = true};
     j->conn = c;
     j->replica = c->session.replica;
+    memcpy(j->fingerprint, c->claim.fingerprint, HASH_SIZE);
     c->jobs++;
     return j;
 }
@@ -276,6 +295,8 @@ int conn_ask(struct conn *c, const Ztc__Hello *m)
     j->acked_n = m->has_acked_n ? m->acked_n : 0;
     j->facts.incarnation = c->port->incarnation;
     j->facts.catalogue = CATALOGUE_VERSION;
+    j->facts.has_authorities = true;
+    memcpy(j->facts.authorities, c->port->authorities->digest, HASH_SIZE);
     take_cursors(j, m);
     c->jobs++;
     writer_submit(c->port->writer, &j->job);

@@ -39,7 +39,6 @@ struct enrol_port {
     unsigned n_peers;
     struct striker strikers[STRIKERS];
     struct enrol_counts counts;
-    struct buf log_key_signature;
     void (*close_cb)(void *ctx);
     void *close_ctx;
 };
@@ -60,7 +59,9 @@ struct peer {
     uint8_t secret_hash[HASH_SIZE];
     struct slice csr; /* in the arena */
     struct id replica;
+    struct authorities *authorities; /* as they were when it asked; one reference */
     struct cert *cert; /* issued; owned */
+    struct city_cert recorded;
     uint32_t site, k;
     struct id clerk;
 };
@@ -119,7 +120,7 @@ static void maybe_closed(struct enrol_port *p)
 
     if (cb == NULL || p->listener != NULL || p->sweep_open || p->peers != NULL)
         return;
-    buf_release(&p->log_key_signature);
+    authorities_unref(p->o.authorities);
     mem_free(p);
     cb(ctx);
 }
@@ -137,6 +138,7 @@ static void maybe_free(struct peer *e)
     frame_reader_release(&e->frames);
     arena_release(&e->arena);
     cert_free(e->cert);
+    authorities_unref(e->authorities);
     mem_free(e);
     maybe_closed(p);
 }
@@ -166,16 +168,19 @@ static void refuse(struct peer *e, int ret)
     send_and_close(e, &out);
 }
 
-static void put_enrolled(const struct peer *e, struct slice cert, struct slice ca, struct buf *out)
+static void put_enrolled(const struct peer *e, struct slice cert, struct buf *out)
 {
     const struct enrol_port_options *o = &e->port->o;
     Ztc__Enrolled m = ZTC__ENROLLED__INIT;
-    ProtobufCBinaryData chain = wire_data(ca);
+    const struct authorities *a = e->authorities;
+    ProtobufCBinaryData chain[TRUST_MAX];
     ProtobufCBinaryData address = wire_data(slice_str(o->sync_address));
 
     m.certificate = wire_data(cert);
-    m.n_chain = 1;
-    m.chain = &chain;
+    m.n_chain = a->n;
+    m.chain = chain;
+    for (unsigned i = 0; i < a->n; i++)
+        chain[i] = wire_data(buf_slice(&a->der[i]));
     m.log_key = wire_data(o->log_key);
     m.ledger = wire_data((struct slice){o->ledger.b, ID_SIZE});
     m.hash = (uint32_t)o->hasher->alg;
@@ -186,25 +191,22 @@ static void put_enrolled(const struct peer *e, struct slice cert, struct slice c
     m.addresses = &address;
     m.account = wire_data((struct slice){e->clerk.b, ID_SIZE});
     m.has_log_key_signature = true;
-    m.log_key_signature = wire_data(buf_slice(&e->port->log_key_signature));
+    m.log_key_signature = wire_data(buf_slice(&a->log_key_signature));
     frame_put_enrolled(out, &m);
 }
 
 static void answer(struct peer *e)
 {
-    struct buf cert, ca, out;
+    struct buf cert, out;
     int ret;
 
     buf_init(&cert, WIRE_DER_MAX);
-    buf_init(&ca, WIRE_DER_MAX);
     buf_init(&out, FRAME_MAX);
     ret = cert_to_der(e->cert, &cert);
-    if (ret == 0)
-        ret = cert_to_der(e->port->o.ca, &ca);
     if (ret == 0) {
         char id[ID_TEXT_SIZE];
 
-        put_enrolled(e, buf_slice(&cert), buf_slice(&ca), &out);
+        put_enrolled(e, buf_slice(&cert), &out);
         id_format(&e->replica, id);
         e->port->counts.enrolled++;
         log_info("enrol port: enrolled replica=%s site=%u k=%u peer=%s", id, e->site, e->k,
@@ -215,7 +217,6 @@ static void answer(struct peer *e)
         buf_release(&out);
     }
     buf_release(&cert);
-    buf_release(&ca);
 }
 
 /* ---- the writer's part ---- */
@@ -223,17 +224,16 @@ static void answer(struct peer *e)
 static int issue(void *ctx, uint32_t site, char ret_serial[48], uint8_t ret_fingerprint[HASH_SIZE])
 {
     struct peer *e = ctx;
-    const struct enrol_port_options *o = &e->port->o;
     int ret;
 
     cert_free(e->cert); /* of a run that was rolled back */
     e->cert = NULL;
-    ret = ca_issue_replica(o->ca, o->ca_key, e->csr, site, &e->replica, e->job.now, CERT_DAYS,
-                           &e->cert, &e->job.err);
+    ret = authorities_issue(e->authorities, e->csr, site, &e->replica, e->job.now, &e->cert,
+                            &e->recorded, &e->job.err);
     if (ret != 0)
         return ret;
-    cert_serial(e->cert, ret_serial);
-    cert_fingerprint(e->cert, ret_fingerprint);
+    memcpy(ret_serial, e->recorded.serial, sizeof e->recorded.serial);
+    memcpy(ret_fingerprint, e->recorded.fingerprint, HASH_SIZE);
     return 0;
 }
 
@@ -243,6 +243,8 @@ static int run_enrol(struct write_job *job, struct city *city, struct err *err)
     int ret = city_enrol(city, e->secret_hash, &e->replica, issue, e, &e->site, &e->k, &e->clerk,
                          err);
 
+    if (ret == 0)
+        ret = city_cert_enrolled(city, &e->replica, &e->recorded, err);
     job->wrote = ret != 0 && ret != E_TOKEN;
     return ret;
 }
@@ -269,6 +271,7 @@ static void take(struct peer *e, const Ztc__Enrol *m)
     e->csr = wire_slice(m->csr);
     e->job = (struct write_job){.run = run_enrol, .done = enrol_done, .impatient = true,
                                 .changes = 1};
+    e->authorities = authorities_ref(e->port->o.authorities);
     e->working = true;
     writer_submit(e->port->o.writer, &e->job);
 }
@@ -376,24 +379,6 @@ static const struct listener_events listener_events = {
     .on_closed = on_listener_closed,
 };
 
-/* The CA's word for the key that signs heads: made once, it never changes. */
-static int sign_log_key(struct enrol_port *p, struct err *err)
-{
-    struct signer signer = key_signer(p->o.ca_key);
-    struct buf message;
-    int ret;
-
-    buf_init(&message, WIRE_DER_MAX);
-    buf_init(&p->log_key_signature, WIRE_SIGNED_MAX);
-    buf_str(&message, LOG_KEY_LABEL);
-    buf_put(&message, p->o.ledger.b, ID_SIZE);
-    buf_put(&message, p->o.log_key.p, p->o.log_key.len);
-    ret = message.ret != 0 ? message.ret
-                           : signer.sign(signer.ctx, buf_slice(&message), &p->log_key_signature);
-    buf_release(&message);
-    return ret == 0 ? 0 : err_set(err, ret, "不能签署日志公钥");
-}
-
 int enrol_port_new(const struct enrol_port_options *o, struct enrol_port **ret, struct err *err)
 {
     struct enrol_port *p = mem_calloc(1, sizeof *p);
@@ -402,12 +387,11 @@ int enrol_port_new(const struct enrol_port_options *o, struct enrol_port **ret, 
     if (p == NULL)
         return err_set(err, E_NOMEM, NULL);
     p->o = *o;
-    status = sign_log_key(p, err);
-    if (status == 0)
-        status = listener_open(o->net, o->host, o->port, o->tls, &listener_events, p, &p->listener,
+    (void)authorities_ref(p->o.authorities);
+    status = listener_open(o->net, o->host, o->port, o->tls, &listener_events, p, &p->listener,
                                err);
     if (status != 0) {
-        buf_release(&p->log_key_signature);
+        authorities_unref(p->o.authorities);
         mem_free(p);
         return status;
     }
@@ -417,6 +401,14 @@ int enrol_port_new(const struct enrol_port_options *o, struct enrol_port **ret, 
     (void)uv_timer_start(&p->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     *ret = p;
     return 0;
+}
+
+void enrol_port_renew(struct enrol_port *p, struct authorities *a, struct tls_config *tls)
+{
+    authorities_unref(p->o.authorities);
+    p->o.authorities = authorities_ref(a);
+    if (p->listener != NULL)
+        listener_set_config(p->listener, tls);
 }
 
 uint16_t enrol_port_port(const struct enrol_port *p)

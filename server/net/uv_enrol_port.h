@@ -9,11 +9,10 @@
 #include "server/net/uv_writer.h"
 
 #define ENROL_TOKEN_LABEL "ztc-token-1" /* what a secret's hash begins with */
-#define LOG_KEY_LABEL     "ztc-log-key-1"
 
 struct enrol_port;
 
-/* Everything is borrowed for the port's life. */
+/* The rest is borrowed for the port's life. */
 struct enrol_port_options {
     uv_loop_t *loop;
     struct net *net;
@@ -22,8 +21,7 @@ struct enrol_port_options {
     msec_t (*clock)(void);
     const char *host;
     uint16_t port;
-    const struct cert *ca;
-    struct key *ca_key;
+    struct authorities *authorities; /* a reference of its own is taken */
     struct slice log_key;      /* SubjectPublicKeyInfo DER */
     struct id ledger;
     const struct hasher *hasher;
@@ -37,6 +35,9 @@ struct enrol_counts {
 };
 
 int enrol_port_new(const struct enrol_port_options *o, struct enrol_port **ret, struct err *err);
+/* Other CAs from now on. Takes references. */
+void enrol_port_renew(struct enrol_port *p, struct authorities *a, struct tls_config *tls);
+
 uint16_t enrol_port_port(const struct enrol_port *p);
 void enrol_port_counts(const struct enrol_port *p, struct enrol_counts *ret);
 

@@ -60,6 +60,7 @@ static void maybe_closed(struct sync_port *p)
         return;
     body_codec_release(&p->codec);
     feed_free(p->feed);
+    authorities_unref(p->authorities);
     mem_free(p);
     cb(ctx);
 }
@@ -155,12 +156,14 @@ int sync_port_new(const struct sync_port_options *o, struct sync_port **ret, str
     p->hasher = o->hasher;
     p->clock = o->clock;
     p->incarnation = o->incarnation;
+    p->authorities = authorities_ref(o->authorities);
     body_codec_init(&p->codec);
     status = feed_new(p->reader, on_heads, p, &p->feed, err);
     if (status == 0)
         status = listener_open(p->net, o->host, o->port, o->tls, &events, p, &p->listener, err);
     if (status != 0) {
         feed_free(p->feed);
+        authorities_unref(p->authorities);
         mem_free(p);
         return status;
     }
@@ -192,6 +195,21 @@ void sync_port_end(struct sync_port *p, const struct id *replica, int cause)
             continue;
         conn_cancel(c);
         conn_end(c, cause, 0);
+    }
+}
+
+void sync_port_renew(struct sync_port *p, struct authorities *a, struct tls_config *tls)
+{
+    authorities_unref(p->authorities);
+    p->authorities = authorities_ref(a);
+    if (p->draining)
+        return;
+    listener_set_config(p->listener, tls);
+    for (struct conn *c = p->conns, *next; c != NULL; c = next) {
+        struct server_event ev = conn_event(c, SERVER_OFFER);
+
+        next = c->next;
+        conn_step(c, &ev);
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "common/net/uv_listener.h"
 #include "server/core/session.h"
+#include "server/net/authorities.h"
 #include "server/net/uv_feed.h"
 #include "server/net/uv_reader.h"
 #include "server/net/uv_writer.h"
@@ -21,6 +22,7 @@ struct sync_port_options {
     struct reader *reader;
     const struct server_options *session;
     struct tls_config *tls;
+    struct authorities *authorities; /* a reference of its own is taken */
     const struct hasher *hasher;
     msec_t (*clock)(void); /* the city's time */
     struct random random;
@@ -47,6 +49,9 @@ void sync_port_counts(const struct sync_port *p, struct sync_port_counts *ret);
 
 /* End the open sessions of REPLICA. */
 void sync_port_end(struct sync_port *p, const struct id *replica, int cause);
+
+/* Other CAs from now on; sessions are offered a renewal. Takes references. */
+void sync_port_renew(struct sync_port *p, struct authorities *a, struct tls_config *tls);
 
 /* Stop accepting and tell every session to end. */
 void sync_port_drain(struct sync_port *p);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 extern const char embed_0101_city[];
+extern const char embed_0102_certificate[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
@@ -45,10 +46,18 @@ static const char *const statements[CS_COUNT] = {
     [CS_COUNTER_GET] = "SELECT last FROM counter WHERE series = ?1",
     [CS_COUNTER_PUT] = "INSERT INTO counter (series, last) VALUES (?1, ?2)"
                        " ON CONFLICT (series) DO UPDATE SET last = excluded.last",
+    [CS_TOKEN_COUNT] = "SELECT count(*) FROM token WHERE used_at IS NULL AND expires_at > ?1",
+    [CS_CERT_GET] = "SELECT serial, fingerprint, key, authority, not_after FROM certificate"
+                    " WHERE no = ?1 AND next = ?2",
+    [CS_CERT_PUT] = "INSERT OR REPLACE INTO certificate (no, next, serial, fingerprint, key,"
+                    " authority, not_after) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [CS_CERT_DROP] = "DELETE FROM certificate WHERE no = ?1 AND next = 1",
+    [CS_CERT_USED] = "UPDATE replica SET serial = ?2, fingerprint = ?3 WHERE no = ?1",
 };
 
 static const struct store_step city_steps[] = {
     {"0101_city", embed_0101_city},
+    {"0102_certificate", embed_0102_certificate},
     {NULL, NULL},
 };
 

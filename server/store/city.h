@@ -84,6 +84,37 @@ int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t s
 int city_replica_chain(struct city *c, const struct id *id, uint64_t n, uint8_t ret[HASH_SIZE],
                        struct err *err);
 
+/* ---- certificates of replicas (city_cert.c) ---- */
+
+struct city_cert {
+    char serial[48];
+    uint8_t fingerprint[HASH_SIZE];
+    uint8_t key[HASH_SIZE];       /* SHA-256 of its public key */
+    uint8_t authority[HASH_SIZE]; /* fingerprint of the CA that issued it */
+    msec_t not_after;
+};
+
+/* The certificate of a new replica, whose fingerprint city_enrol has. */
+int city_cert_enrolled(struct city *c, const struct id *replica, const struct city_cert *cert,
+                       struct err *err);
+
+/* One that takes the place of the present one when it is first used. An earlier one not used is forgotten. */
+int city_cert_issued(struct city *c, const struct id *replica, const struct city_cert *cert,
+                     struct err *err);
+
+/* May R show this certificate? 0 with *ret_replaced: a former one of the same key, good for a renewal
+ * only. E_AUTH: it is none of the replica's. */
+int city_cert_check(struct city *c, const struct replica_row *r, const uint8_t print[HASH_SIZE],
+                    const uint8_t key[HASH_SIZE], bool *ret_replaced, struct err *err);
+
+/* It was shown: when it was waiting for that, it is the one in use from now on. */
+int city_cert_used(struct city *c, const struct id *replica, const uint8_t print[HASH_SIZE],
+                   struct err *err);
+
+/* The one in use. E_NOTFOUND: enrolled by an older version, and not renewed yet. */
+int city_cert_get(struct city *c, const struct replica_row *r, struct city_cert *ret,
+                  struct err *err);
+
 /* ---- pushes ---- */
 
 /* One act of a replica: decoded, sides verified, hashed, before it comes here. n of its changes are
@@ -117,6 +148,9 @@ int city_actor(struct city *c, const char *login, struct actor *ret, struct err 
 /* Remember a token's secret by its hash; it works once, until EXPIRES_AT. */
 int city_token_add(struct city *c, uint32_t site, const uint8_t secret_hash[HASH_SIZE],
                    msec_t expires_at, struct err *err);
+
+/* Tokens that could still be used. */
+int city_tokens_open(struct city *c, msec_t now, uint64_t *ret, struct err *err);
 
 /* Use the token and register the replica: its k, and on the site's first enrolment the account `clerk`
  * (county_clerk, county_lead, studio_user) in its stream. ISSUE is called with the site once the token is

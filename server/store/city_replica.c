@@ -220,6 +220,19 @@ static int use_token(struct city *c, const uint8_t secret_hash[HASH_SIZE], uint3
     return sql_run(st, err);
 }
 
+int city_tokens_open(struct city *c, msec_t now, uint64_t *ret, struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_TOKEN_COUNT];
+    int status;
+
+    sql_bind_int(st, 1, (int64_t)now);
+    status = sql_step(st, err);
+    if (status == 1)
+        *ret = (uint64_t)sqlite3_column_int64(st, 0);
+    sql_done(st);
+    return status < 0 ? status : 0;
+}
+
 static int count_replicas(struct city *c, uint32_t site, uint32_t *ret_n, struct err *err)
 {
     sqlite3_stmt *st = c->st[CS_REPLICA_COUNT];

@@ -31,8 +31,8 @@ static void enrol(struct preparing *p, unsigned at)
     struct author author;
     char serial[48];
 
-    settle_must(ca_issue_replica(p->home.ca, p->home.ca_key, buf_slice(&p->csr), bench_sites[at],
-                                 &replica, p->now, CERT_DAYS, &cert, &p->err),
+    settle_must(ca_issue_replica(p->home.authorities->at[0].ca, p->home.authorities->at[0].key,
+                                 buf_slice(&p->csr), bench_sites[at], &replica, p->now, CERT_DAYS, &cert, &p->err),
                 &p->err, "certificate");
     cert_serial(cert, serial);
     cert_fingerprint(cert, fingerprint);
