@@ -41,6 +41,7 @@ static const char *const statements[RS_COUNT] = {
         " WHERE first_n <= ?1) AND last_n >= ?1 AND NOT EXISTS (SELECT 1 FROM"
         " refused_change c WHERE c.n BETWEEN refused.first_n AND refused.last_n)",
     [RS_REFUSED_COUNT] = "SELECT count(*) FROM refused WHERE done_at = 0",
+    [RS_CONFLICT_COUNT] = "SELECT count(*) FROM conflict WHERE state = 'open'",
     [RS_REFUSED_CHANGE_PUT] =
         "INSERT INTO refused_change (n, bytes, side, hash)"
         " SELECT n, bytes, side, hash FROM pending"
@@ -315,22 +316,6 @@ static int count(struct replica *r, enum replica_stmt which, uint64_t *ret, stru
     return status < 0 ? status : 0;
 }
 
-static int count_row(void *ctx, struct row *row)
-{
-    (void)row;
-    ++*(uint64_t *)ctx;
-    return 0;
-}
-
-static int count_conflicts(struct replica *r, uint64_t *ret, struct err *err)
-{
-    const struct kind *kind = catalogue_kind_named("conflict");
-    struct store_filter open = {.tag = TAG_STATE, .v = value_str("open")};
-
-    *ret = 0;
-    return store_row_list(r->store, kind, &open, 1, 0, 0, count_row, ret, err);
-}
-
 /* All own changes up to the one before the first pending one were answered. */
 static int acked(struct replica *r, struct replica_facts *f, struct err *err)
 {
@@ -370,7 +355,7 @@ static int read_facts(struct replica *r, struct replica_facts *f, struct err *er
     if (ret == 0)
         ret = count(r, RS_REFUSED_COUNT, &f->refused, err);
     if (ret == 0)
-        ret = count_conflicts(r, &f->conflicts, err);
+        ret = count(r, RS_CONFLICT_COUNT, &f->conflicts, err);
     if (ret == 0)
         ret = store_stream_get(r->store, own.site, &h, err);
     if (ret == 0)

@@ -412,7 +412,7 @@ static struct link *new_link(struct world *w, struct sim_replica *r)
     if (l == NULL)
         abort();
     l->w = w;
-    l->replica = (unsigned)(r - w->replicas);
+    l->replica = r->no;
     l->client_open = l->server_open = true;
     for (int dir = 0; dir < 2; dir++) {
         l->pipe_end[dir] = &l->pipe[dir];

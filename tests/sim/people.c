@@ -126,59 +126,23 @@ static bool settle_city(struct world *w, struct arena *a)
     return true;
 }
 
-static int issue(void *ctx, uint32_t site, char ret_serial[48], uint8_t ret_fingerprint[HASH_SIZE])
-{
-    (void)ctx;
-    (void)snprintf(ret_serial, 48, "%u", site);
-    memset(ret_fingerprint, 7, HASH_SIZE);
-    return 0;
-}
-
-static bool enrol(struct world *w, struct sim_replica *r, uint32_t site)
-{
-    struct replica_keys keys = world_replica_keys(w);
-    struct replica_facts f = {.ledger = city_ledger(w->city),
-                              .incarnation = city_incarnation(w->city)};
-    uint8_t secret[HASH_SIZE];
-    struct err err = {.ret = 0};
-    int ret;
-
-    random_fill(&w->random, secret, sizeof secret);
-    random_fill(&w->random, r->id.b, ID_SIZE);
-    ret = city_token_add(w->city, site, secret, w->wall + 1000, &err);
-    if (ret == 0)
-        ret = city_enrol(w->city, secret, &r->id, issue, NULL, &f.site, &f.k, &f.clerk, &err);
-    f.id = r->id;
-    r->site = site;
-    r->clerk = f.clerk;
-    (void)snprintf(r->path, sizeof r->path, "%s/replica%u.db", w->o->dir,
-                   (unsigned)(r - w->replicas));
-    if (ret == 0)
-        ret = replica_create(r->path, &keys, &f, &err);
-    if (ret != 0)
-        world_fail(w, "enrolment: %s", err.text);
-    return ret == 0 && world_open_replica(w, r);
-}
-
 bool people_settle(struct world *w)
 {
-    struct err err = {.ret = 0};
     struct arena a;
     bool ok;
 
     arena_init(&a, ACT_ARENA);
-    w->n_replicas = 2 + (unsigned)world_roll(w, REPLICAS_MAX - 1);
-    ok = city_begin(w->city, w->wall, &err) == 0 && settle_city(w, &a);
-    for (unsigned i = 0; ok && i < w->n_replicas; i++)
-        ok = enrol(w, &w->replicas[i], sim_sites[i < 2 ? 0 : world_roll(w, SIM_SITES)]);
+    ok = settle_city(w, &a);
     arena_release(&a);
-    if (ok && city_commit(w->city, &err) != 0)
-        world_fail(w, "the beginning is not kept: %s", err.text);
-    for (unsigned i = 0; ok && i < w->n_replicas; i++) {
+    return ok;
+}
+
+void people_begin(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_replicas; i++) {
         world_at(w, world_roll(w, 2000), network_connect, &w->replicas[i]);
         world_at(w, 1000 + world_roll(w, 4000), people_act, &w->replicas[i]);
     }
-    return w->why[0] == '\0';
 }
 
 /* ---- clerks ---- */
@@ -358,7 +322,7 @@ static bool draft_change(struct world *w, struct sim_replica *r, struct form *f,
 }
 
 /* What the author has before his eyes, field by field. */
-static void look(struct world *w, struct sim_replica *r, struct arena *a, const struct draft *d,
+static void look(struct sim_replica *r, struct arena *a, const struct draft *d,
                  struct edit *edits, unsigned *n)
 {
     struct row *row = NULL;
@@ -369,7 +333,7 @@ static void look(struct world *w, struct sim_replica *r, struct arena *a, const 
         struct value nothing = value_null();
         const struct value *shown = row == NULL ? &nothing : row_get(row, d->fields[i].tag);
 
-        edits[(*n)++] = (struct edit){.replica = (unsigned)(r - w->replicas),
+        edits[(*n)++] = (struct edit){.replica = r->no,
                                       .record = d->record,
                                       .tag = d->fields[i].tag,
                                       .shown = people_fingerprint(shown),
@@ -400,11 +364,11 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
     int ret;
 
     for (unsigned i = 0; i < n; i++)
-        look(w, r, a, &d[i], edits[i], &n_edits[i]);
+        look(r, a, &d[i], edits[i], &n_edits[i]);
     ret = replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, w->wall, &err);
     if (ret != 0) {
         w->counts[SIM_LOCAL_REFUSED]++;
-        world_say(w, "replica %u: not taken: %s %s", (unsigned)(r - w->replicas), err_code(ret),
+        world_say(w, "replica %u: not taken: %s %s", r->no, err_code(ret),
                   err.text);
         if (ret == E_INTERNAL || ret == E_CORRUPT || ret == E_IO)
             world_fail(w, "a replica cannot write: %s", err.text);
@@ -417,7 +381,7 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
     w->counts[SIM_MULTI] += n > 1;
     for (unsigned i = 0; i < n; i++)
         remember(w, r, &d[i], f.own_n - n + 1 + i, edits[i], n_edits[i]);
-    world_say(w, "replica %u: act %llu (%s op %d)", (unsigned)(r - w->replicas),
+    world_say(w, "replica %u: act %llu (%s op %d)", r->no,
               (unsigned long long)f.own_n, d[0].kind->name, (int)d[0].op);
     network_local(w, r);
 }

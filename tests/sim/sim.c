@@ -7,10 +7,10 @@
 #include "tests/sim/world.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +21,6 @@ struct run {
     uint64_t from, seeds;
     unsigned acts;
     bool verbose;
-    char dir[256];
 };
 
 static bool number(const char *text, uint64_t *ret)
@@ -61,20 +60,12 @@ static bool parse(int argc, char **argv, struct run *r)
 static int work(const struct run *r, unsigned worker, int out)
 {
     uint64_t counts[SIM_EVENT_KINDS] = {0};
-    char dir[300], template[320], why[1024];
+    char why[1024];
     int failed = 0;
 
-    (void)snprintf(dir, sizeof dir, "%s/%u", r->dir, worker);
-    (void)snprintf(template, sizeof template, "%s/template.db", r->dir);
-    if (mkdir(dir, 0700) != 0)
-        return 2;
     for (uint64_t i = worker; i < r->seeds && !failed; i += WORKERS) {
-        struct world_options o = {.seed = r->from + i,
-                                  .dir = dir,
-                                  .city_template = template,
-                                  .verbose = r->verbose,
-                                  .acts = r->acts,
-                                  .faults = 5};
+        struct world_options o = {
+            .seed = r->from + i, .verbose = r->verbose, .acts = r->acts, .faults = 5};
 
         if (world_run(&o, counts, why) != 0) {
             (void)fprintf(stderr, "seed %llu: %s\n  replay: sim --seeds 1 --from %llu --verbose\n",
@@ -82,7 +73,6 @@ static int work(const struct run *r, unsigned worker, int out)
             failed = 1;
         }
     }
-    (void)rmdir(dir);
     return write(out, counts, sizeof counts) == (ssize_t)sizeof counts ? failed : 2;
 }
 
@@ -133,27 +123,23 @@ static int run_all(const struct run *r)
 int main(int argc, char **argv)
 {
     struct run r = {.from = 1, .seeds = 100, .acts = 220};
-    const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    char template[320], why[1024];
+    char why[1024];
     int ret;
 
     if (!parse(argc, argv, &r)) {
         (void)fprintf(stderr, "usage: sim [--seeds N] [--from K] [--acts A] [--verbose]\n");
         return 2;
     }
-    (void)snprintf(r.dir, sizeof r.dir, "%s/ztc-sim-XXXXXX", tmp);
-    if (mkdtemp(r.dir) == NULL) {
-        perror(r.dir);
-        return 2;
-    }
-    (void)snprintf(template, sizeof template, "%s/template.db", r.dir);
-    if (world_template(template, why) != 0) {
+    /* Worlds come and go alike: the memory of one serves the next. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TOP_PAD, 64 << 20);
+    if (world_prepare(why) != 0) {
         (void)fprintf(stderr, "%s\n", why);
         return 2;
     }
     ret = run_all(&r);
-    (void)unlink(template);
-    (void)rmdir(r.dir);
+    world_release();
     if (ret == 0)
         (void)printf("%llu seeds from %llu passed\n", (unsigned long long)r.seeds,
                      (unsigned long long)r.from);

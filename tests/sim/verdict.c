@@ -38,6 +38,21 @@ static int digest_row(void *ctx, struct row *row)
     return 0;
 }
 
+/* Rows of KIND can stand in STREAM, `shared` or a site's. */
+static bool may_hold(uint32_t stream, const struct kind *kind)
+{
+    switch (kind->stream) {
+    case STREAM_RULE_NONE:
+    case STREAM_RULE_CITY:
+        return false;
+    case STREAM_RULE_SHARED:
+        return stream == STREAM_SHARED;
+    default:
+        return stream != STREAM_SHARED || kind->stream == STREAM_RULE_SHARED_OR_SITE ||
+               kind->stream == STREAM_RULE_TARGET;
+    }
+}
+
 static struct digest digest(struct world *w, struct store *s, uint32_t stream)
 {
     struct digest d = {.rows = 0};
@@ -45,7 +60,7 @@ static struct digest digest(struct world *w, struct store *s, uint32_t stream)
 
     buf_init(&d.b, ROW_MAX);
     for (unsigned i = 0; i < catalogue_n_kinds; i++) {
-        if (catalogue_kinds[i]->stream == STREAM_RULE_NONE)
+        if (!may_hold(stream, catalogue_kinds[i]))
             continue;
         if (store_row_list(s, catalogue_kinds[i], NULL, 0, stream, 0, digest_row, &d, &err) != 0)
             world_fail(w, "a projection cannot be read: %s", err.text);
@@ -54,15 +69,50 @@ static struct digest digest(struct world *w, struct store *s, uint32_t stream)
     return d;
 }
 
-static void same_tables(struct world *w, struct sim_replica *r, uint32_t stream, const char *when)
+/* What the city's tables say of each stream, read once. */
+struct city_tables {
+    struct digest shared, sites[SIM_SITES];
+};
+
+static void read_city(struct world *w, struct city_tables *t)
 {
-    struct digest there = digest(w, city_store(w->city), stream);
+    t->shared = digest(w, city_store(w->city), STREAM_SHARED);
+    for (unsigned i = 0; i < SIM_SITES; i++)
+        t->sites[i] = digest(w, city_store(w->city), sim_sites[i]);
+}
+
+static const struct digest *of_stream(const struct city_tables *t, uint32_t stream)
+{
+    return stream == STREAM_SHARED ? &t->shared : &t->sites[stream == sim_sites[0] ? 0 : 1];
+}
+
+static void same_digest(struct world *w, const struct digest *there, const struct digest *here,
+                        unsigned replica, uint32_t stream, const char *when)
+{
+    if (there->rows != here->rows || memcmp(there->state, here->state, HASH_SIZE) != 0)
+        world_fail(w, "replica %u and the city differ in stream %u %s (%llu and %llu rows)",
+                   replica, stream, when, (unsigned long long)here->rows,
+                   (unsigned long long)there->rows);
+}
+
+static void same_tables(struct world *w, const struct city_tables *city, struct sim_replica *r,
+                        uint32_t stream, const char *when)
+{
     struct digest here = digest(w, replica_store(r->r), stream);
 
-    if (there.rows != here.rows || memcmp(there.state, here.state, HASH_SIZE) != 0)
-        world_fail(w, "replica %u and the city differ in stream %u %s (%llu and %llu rows)",
-                   (unsigned)(r - w->replicas), stream, when, (unsigned long long)here.rows,
-                   (unsigned long long)there.rows);
+    same_digest(w, of_stream(city, stream), &here, r->no, stream, when);
+}
+
+/* Rebuilt, the city says the same again. */
+static void same_city(struct world *w, const struct city_tables *before)
+{
+    struct city_tables after;
+
+    read_city(w, &after);
+    for (unsigned i = 0; i < SIM_SITES; i++)
+        same_digest(w, &before->sites[i], &after.sites[i], 0, sim_sites[i],
+                    "after the city's rebuild");
+    same_digest(w, &before->shared, &after.shared, 0, STREAM_SHARED, "after the city's rebuild");
 }
 
 static void same_head(struct world *w, struct sim_replica *r, uint32_t stream)
@@ -72,7 +122,7 @@ static void same_head(struct world *w, struct sim_replica *r, uint32_t stream)
     if (store_stream_get(city_store(w->city), stream, &there, NULL) != 0 ||
         store_stream_get(replica_store(r->r), stream, &here, NULL) != 0 ||
         there.seq != here.seq || memcmp(there.hash, here.hash, HASH_SIZE) != 0)
-        world_fail(w, "replica %u has another head of stream %u", (unsigned)(r - w->replicas),
+        world_fail(w, "replica %u has another head of stream %u", r->no,
                    stream);
 }
 
@@ -199,27 +249,29 @@ static void judge_history(struct world *w)
 
 void verdict_judge(struct world *w)
 {
+    struct city_tables city;
     struct err err = {.ret = 0};
 
     if (city_verify(w->city, &err) != 0)
         world_fail(w, "the city's log does not verify: %s", err.text);
     judge_history(w);
+    read_city(w, &city);
     for (unsigned i = 0; i < w->n_replicas && w->why[0] == '\0'; i++) {
         struct sim_replica *r = &w->replicas[i];
 
         same_head(w, r, STREAM_SHARED);
         same_head(w, r, r->site);
-        same_tables(w, r, STREAM_SHARED, "after healing");
-        same_tables(w, r, r->site, "after healing");
+        same_tables(w, &city, r, STREAM_SHARED, "after healing");
+        same_tables(w, &city, r, r->site, "after healing");
         if (replica_verify(r->r, &err) != 0)
             world_fail(w, "replica %u does not verify: %s", i, err.text);
         if (i == 0 && replica_rebuild(r->r, &err) != 0)
             world_fail(w, "replica %u cannot be rebuilt: %s", i, err.text);
         if (i == 0)
-            same_tables(w, r, r->site, "after the replica's rebuild");
+            same_tables(w, &city, r, r->site, "after the replica's rebuild");
     }
     if (w->why[0] == '\0' && city_rebuild(w->city, &err) != 0)
         world_fail(w, "the city cannot be rebuilt: %s", err.text);
     if (w->why[0] == '\0')
-        same_tables(w, &w->replicas[0], w->replicas[0].site, "after the city's rebuild");
+        same_city(w, &city);
 }

@@ -2,8 +2,6 @@
 #include "tests/sim/world_internal.h"
 
 #include "common/base/mem.h"
-#include "common/crypto/hash.h"
-#include "tests/lib/toy.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -103,139 +101,7 @@ static struct event next_event(struct world *w)
     return first;
 }
 
-/* ---- the stores ---- */
-
-struct city_options world_city_options(struct world *w)
-{
-    return (struct city_options){.hasher = hasher_of(HASH_SM3),
-                                 .random = w->random,
-                                 .signer = toy_signer(),
-                                 .now = w->wall};
-}
-
-struct replica_keys world_replica_keys(struct world *w)
-{
-    return (struct replica_keys){.hasher = hasher_of(HASH_SM3),
-                                 .hasher_of = hasher_of,
-                                 .log_key = toy_verifier(),
-                                 .site_seal = toy_seal,
-                                 .site_open = toy_open,
-                                 .random = w->random};
-}
-
-bool world_open_city(struct world *w)
-{
-    struct city_options o = world_city_options(w);
-    struct err err = {.ret = 0};
-
-    if (city_open(w->city_path, &o, &w->city, &err) != 0) {
-        world_fail(w, "the city does not open: %s", err.text);
-        return false;
-    }
-    return true;
-}
-
-bool world_open_replica(struct world *w, struct sim_replica *r)
-{
-    struct replica_keys keys = world_replica_keys(w);
-    struct replica_facts f;
-    struct err err = {.ret = 0};
-
-    if (replica_open(r->path, &keys, &r->r, &err) != 0 || replica_facts(r->r, &f, &err) != 0) {
-        world_fail(w, "a replica does not open: %s", err.text);
-        return false;
-    }
-    if (f.own_n < r->durable_n)
-        world_fail(w, "a crash lost changes: %llu were kept, %llu are there",
-                   (unsigned long long)r->durable_n, (unsigned long long)f.own_n);
-    return true;
-}
-
-static bool copy_file(const char *from, const char *to)
-{
-    FILE *in = fopen(from, "rb");
-    FILE *out = fopen(to, "wb");
-    char block[65536];
-    size_t n;
-    bool ok = in != NULL && out != NULL;
-
-    while (ok && (n = fread(block, 1, sizeof block, in)) > 0)
-        ok = fwrite(block, 1, n, out) == n;
-    if (in != NULL)
-        (void)fclose(in);
-    return (out == NULL || fclose(out) == 0) && ok;
-}
-
-static void remove_store(const char *path)
-{
-    char name[600];
-
-    (void)unlink(path);
-    (void)snprintf(name, sizeof name, "%s-wal", path);
-    (void)unlink(name);
-    (void)snprintf(name, sizeof name, "%s-shm", path);
-    (void)unlink(name);
-}
-
-int world_template(const char *path, char why[1024])
-{
-    struct random_seeded seeded;
-    struct city_options o = {.hasher = hasher_of(HASH_SM3),
-                             .random = random_seeded_init(&seeded, 1),
-                             .signer = toy_signer(),
-                             .now = EPOCH};
-    struct err err = {.ret = 0};
-
-    remove_store(path);
-    if (city_create(path, &o, "第五届", &err) == 0)
-        return 0;
-    (void)snprintf(why, 1024, "no template: %s", err.text);
-    return -1;
-}
-
 /* ---- faults ---- */
-
-static void city_back(struct world *w, void *subject)
-{
-    (void)subject;
-    if (w->city == NULL && world_open_city(w))
-        world_say(w, "city is back");
-}
-
-void world_crash_city(struct world *w)
-{
-    world_say(w, "city crashes");
-    w->counts[SIM_CRASH_CITY]++;
-    network_city_down(w);
-    writer_drop_all(w);
-    city_rollback(w->city);
-    city_close(w->city);
-    w->city = NULL;
-    world_at(w, 50 + world_roll(w, 5000), city_back, NULL);
-}
-
-static void replica_back(struct world *w, void *subject)
-{
-    struct sim_replica *r = subject;
-
-    if (r->r == NULL && world_open_replica(w, r)) {
-        world_say(w, "replica %u is back", (unsigned)(r - w->replicas));
-        network_connect(w, r);
-    }
-}
-
-static void crash_replica(struct world *w, struct sim_replica *r)
-{
-    if (r->r == NULL)
-        return;
-    world_say(w, "replica %u crashes", (unsigned)(r - w->replicas));
-    w->counts[SIM_CRASH_REPLICA]++;
-    if (r->link != NULL)
-        network_cut(w, r->link, true);
-    replica_close(r->r);
-    r->r = NULL;
-    world_at(w, 100 + world_roll(w, 20000), replica_back, r);
-}
 
 static void come_online(struct world *w, void *subject)
 {
@@ -252,7 +118,7 @@ static void one_fault(struct world *w)
     switch (world_roll(w, 8)) {
     case 0:
         if (w->city != NULL)
-            world_crash_city(w);
+            computers_crash_city(w);
         break;
     case 1:
         w->crash_before = true;
@@ -262,11 +128,11 @@ static void one_fault(struct world *w)
         w->crash_after = true;
         break;
     case 4:
-        crash_replica(w, r);
+        computers_crash_replica(w, r);
         break;
     case 5:
         if (r->link != NULL && r->link->client_open) {
-            world_say(w, "link of replica %u delivers nothing more", (unsigned)(r - w->replicas));
+            world_say(w, "link of replica %u delivers nothing more", r->no);
             w->counts[SIM_STALL]++;
             r->link->stalled = true;
         }
@@ -298,14 +164,19 @@ static void fault_due(struct world *w, void *subject)
 
 /* ---- the course of a seed ---- */
 
-/* The replica's cursor is the city's head. */
-static bool caught_up(const struct world *w, const struct sim_replica *r, uint32_t stream)
+/* Both streams are taken in up to the city's heads. */
+static bool caught_up(const struct world *w, const struct sim_replica *r)
 {
-    struct stream_head there, here;
+    const struct client_session *cs = &r->link->cs;
+    struct slice head, signature;
+    uint64_t seq;
 
-    return store_stream_get(city_store(w->city), stream, &there, NULL) == 0 &&
-           store_stream_get(replica_store(r->r), stream, &here, NULL) == 0 &&
-           there.seq == here.seq;
+    for (size_t i = 0; i < cs->n_streams; i++) {
+        if (city_head(w->city, cs->streams[i].stream, &head, &signature, &seq) != 0 ||
+            cs->streams[i].applied != seq)
+            return false;
+    }
+    return cs->n_streams == CLIENT_STREAMS;
 }
 
 static bool quiet(const struct world *w)
@@ -317,7 +188,7 @@ static bool quiet(const struct world *w)
 
         if (r->r == NULL || r->offline || r->link == NULL || !r->link->client_open ||
             !r->link->server_open || !client_session_complete(&r->link->cs) ||
-            !caught_up(w, r, STREAM_SHARED) || !caught_up(w, r, r->site))
+            !caught_up(w, r))
             return false;
     }
     return true;
@@ -350,50 +221,58 @@ static void live(struct world *w)
     }
 }
 
-static bool settle(struct world *w)
+static void begin(struct world *w, const struct world_options *o, char why[1024])
 {
-    (void)snprintf(w->city_path, sizeof w->city_path, "%s/city.db", w->o->dir);
-    remove_store(w->city_path);
-    if (!copy_file(w->o->city_template, w->city_path)) {
-        world_fail(w, "cannot copy the template city");
-        return false;
-    }
-    return world_open_city(w) && people_settle(w);
-}
-
-static void clean_up(struct world *w)
-{
-    network_release(w);
-    writer_drop_all(w);
-    city_close(w->city);
-    for (unsigned i = 0; i < w->n_replicas; i++) {
-        replica_close(w->replicas[i].r);
-        remove_store(w->replicas[i].path);
-    }
-    remove_store(w->city_path);
-    mem_free(w->heap);
-    mem_free(w->edits);
-}
-
-int world_run(const struct world_options *o, uint64_t counts[SIM_EVENT_KINDS], char why[1024])
-{
-    struct world *w = mem_calloc(1, sizeof *w);
-
+    memset(w, 0, sizeof *w);
     why[0] = '\0';
-    if (w == NULL)
-        return -1;
     w->o = o;
     w->why = why;
     w->now = 1;
     w->wall = EPOCH + 1;
     w->random = random_seeded_init(&w->seeded, o->seed);
     w->jobs_end = &w->jobs;
+}
+
+int world_prepare(char why[1024])
+{
+    static struct world w;
+    struct world_options o = {.seed = 1};
+
+    begin(&w, &o, why);
+    if (disk_vfs_register() != 0)
+        world_fail(&w, "SQLite takes no file system");
+    return why[0] == '\0' ? computers_template(&w) : -1;
+}
+
+void world_release(void)
+{
+    computers_template_release();
+}
+
+static void clean_up(struct world *w)
+{
+    network_release(w);
+    writer_drop_all(w);
+    computers_release(w);
+    mem_free(w->heap);
+    mem_free(w->edits);
+    mem_free(w);
+}
+
+int world_run(const struct world_options *o, uint64_t counts[SIM_EVENT_KINDS], char why[1024])
+{
+    struct world *w = mem_alloc(sizeof *w);
+
+    if (w == NULL)
+        return -1;
+    begin(w, o, why);
     w->acts_left = o->acts;
     w->faults_left = o->faults + (unsigned)world_roll(w, 4);
     w->edits = mem_calloc(EDITS_MAX, sizeof *w->edits);
     if (w->edits == NULL)
         world_fail(w, "out of memory");
-    if (w->why[0] == '\0' && settle(w)) {
+    if (w->why[0] == '\0' && computers_begin(w)) {
+        people_begin(w);
         world_at(w, 500, fault_due, NULL);
         live(w);
     }
@@ -402,6 +281,5 @@ int world_run(const struct world_options *o, uint64_t counts[SIM_EVENT_KINDS], c
     for (unsigned i = 0; i < SIM_EVENT_KINDS; i++)
         counts[i] += w->counts[i];
     clean_up(w);
-    mem_free(w);
     return why[0] == '\0' ? 0 : -1;
 }

@@ -30,6 +30,10 @@
     X(CRASH_BEFORE_COMMIT, "city crashed before its commit")                                       \
     X(CRASH_AFTER_COMMIT, "city crashed between commit and echo")                                  \
     X(CRASH_REPLICA, "replica crashed")                                                            \
+    X(POWER_CUT, "crashes with the power cut")                                                     \
+    X(DROPPED, "power cuts that lost writes not synced")                                           \
+    X(TORN, "power cuts that tore writes not synced")                                              \
+    X(TAKEN_IN_LOST, "power cuts that took entries from a replica, had again")                                                            \
     X(STALL, "connection that delivers nothing more")                                              \
     X(OFFLINE, "replica left offline for long")                                                    \
     X(VOID, "records voided")                                                                      \
@@ -47,11 +51,8 @@ extern const char *const sim_event_text[SIM_EVENT_KINDS];
 
 struct world;
 
-/* DIR is an empty directory for the stores, TEMPLATE the file of a fresh city to copy. */
 struct world_options {
     uint64_t seed;
-    const char *dir;
-    const char *city_template;
     bool verbose; /* narrate on standard output */
     unsigned acts;
     unsigned faults;
@@ -60,7 +61,8 @@ struct world_options {
 /* Run one seed to its end and judge it. 0, or non-zero with the failure in WHY. */
 int world_run(const struct world_options *o, uint64_t counts[SIM_EVENT_KINDS], char why[1024]);
 
-/* Make the template city at PATH. */
-int world_template(const char *path, char why[1024]);
+/* Before the first world: the beginning that all of them share. */
+int world_prepare(char why[1024]);
+void world_release(void);
 
 #endif

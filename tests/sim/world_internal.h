@@ -2,6 +2,7 @@
 #ifndef ZTC_SIM_WORLD_INTERNAL_H
 #define ZTC_SIM_WORLD_INTERNAL_H
 
+#include "tests/lib/disk.h"
 #include "tests/sim/world.h"
 
 #define CITY_ACCOUNT_LOGIN "city"
@@ -74,14 +75,17 @@ struct job {
 /* ---- people ---- */
 
 struct sim_replica {
+    unsigned no;
+    struct disk *disk;
     struct replica *r; /* NULL: its computer is down */
     struct id id, clerk;
     uint32_t site;
-    char path[512];
     struct link *link; /* the newest */
     unsigned attempt;
     bool offline; /* left so by its office */
     uint64_t durable_n; /* own_n after the last act it was told is kept */
+    uint64_t cursor;    /* of the site's stream when it crashed */
+    bool killed;        /* then: the power stayed */
 };
 
 struct record {
@@ -99,6 +103,12 @@ struct edit {
     uint64_t shown, set; /* fingerprints of values */
 };
 
+#define SIM_SITES   2
+#define STREAMS_MAX 16u
+#define POOL_MAX    (SIM_SITES * REPLICAS_MAX) /* computers of the template */
+
+extern const uint32_t sim_sites[SIM_SITES];
+
 struct world {
     const struct world_options *o;
     struct random_seeded seeded;
@@ -111,7 +121,9 @@ struct world {
     char *why; /* first failure; empty: none */
 
     struct city *city; /* NULL: down */
-    char city_path[512];
+    struct disk *city_disk;
+    struct server_head told[STREAMS_MAX]; /* heads that left the city */
+    unsigned n_told;
     struct job *jobs, **jobs_end;
     bool commit_due;
     bool crash_before, crash_after; /* at the next commit of a push */
@@ -128,8 +140,6 @@ struct world {
     bool healing;
 };
 
-#define SIM_SITES 2
-extern const uint32_t sim_sites[SIM_SITES];
 
 /* world.c */
 void world_fail(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -137,11 +147,16 @@ void world_say(struct world *w, const char *fmt, ...) __attribute__((format(prin
 void world_at(struct world *w, msec_t delay, void (*fire)(struct world *w, void *subject),
               void *subject);
 uint64_t world_roll(struct world *w, uint64_t bound);
-void world_crash_city(struct world *w);
-bool world_open_city(struct world *w);
-bool world_open_replica(struct world *w, struct sim_replica *r);
-struct city_options world_city_options(struct world *w);
-struct replica_keys world_replica_keys(struct world *w);
+
+/* computers.c */
+int computers_template(struct world *w);
+void computers_template_release(void);
+bool computers_begin(struct world *w);
+void computers_release(struct world *w);
+bool computers_open_city(struct world *w);
+bool computers_open_replica(struct world *w, struct sim_replica *r);
+void computers_crash_city(struct world *w);
+void computers_crash_replica(struct world *w, struct sim_replica *r);
 
 /* network.c */
 void network_connect(struct world *w, void *replica);
@@ -162,7 +177,8 @@ void writer_drop_all(struct world *w);
 void writer_read(struct link *l, const struct server_update *up);
 
 /* people.c */
-bool people_settle(struct world *w);
+bool people_settle(struct world *w); /* once, in the template */
+void people_begin(struct world *w);
 void people_act(struct world *w, void *replica);
 bool people_city_act(struct world *w, struct arena *a);
 uint64_t people_fingerprint(const struct value *v);

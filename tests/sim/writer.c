@@ -344,6 +344,18 @@ static void answer(struct job *job)
     network_server_event(job->link, &ev);
 }
 
+/* Remembered: what left the city is durable there. */
+static void promise(struct world *w, const struct server_head *h)
+{
+    unsigned i = 0;
+
+    while (i < w->n_told && w->told[i].stream != h->stream)
+        i++;
+    if (i == w->n_told && w->n_told++ == STREAMS_MAX)
+        abort();
+    w->told[i] = *h;
+}
+
 static void tell_heads(struct world *w)
 {
     struct server_head heads[32];
@@ -354,6 +366,7 @@ static void tell_heads(struct world *w)
     for (size_t i = 0; i < n; i++) {
         heads[i].stream = advanced[i];
         (void)city_head(w->city, advanced[i], &head, &signature, &heads[i].seq); /* it advanced */
+        promise(w, &heads[i]);
     }
     if (n > 0)
         network_advanced(w, heads, n);
@@ -388,7 +401,7 @@ static void commit(struct world *w, void *subject)
     if (pushes && w->crash_before) {
         w->crash_before = false;
         w->counts[SIM_CRASH_BEFORE_COMMIT]++;
-        world_crash_city(w);
+        computers_crash_city(w);
         return;
     }
     if (w->why[0] == '\0' && city_commit(w->city, &err) != 0)
@@ -396,7 +409,7 @@ static void commit(struct world *w, void *subject)
     if (pushes && w->crash_after) {
         w->crash_after = false;
         w->counts[SIM_CRASH_AFTER_COMMIT]++;
-        world_crash_city(w);
+        computers_crash_city(w);
         return;
     }
     w->jobs = NULL;
