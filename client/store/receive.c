@@ -230,9 +230,15 @@ static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
         return corrupt(b, "与台账不符", err);
     if (base == NULL)
         base = row_new(&b->a, kind, &x->c.record);
+    else
+        ret = store_row_leaves(r->store, base, err);
+    if (ret != 0)
+        return ret;
     if (base == NULL || apply_entry(&b->a, base, &x->c, &x->v, x->e.seq, false) != 0)
         return err_set(err, E_NOMEM, NULL);
-    ret = drop_own(b, x, err);
+    ret = store_row_comes(r->store, base, err);
+    if (ret == 0)
+        ret = drop_own(b, x, err);
     if (ret != 0)
         return ret;
     return covered ? overlay_lay(r, &b->a, kind, &x->c.record, base, err)

@@ -35,18 +35,28 @@ int digest_row(const struct hasher *h, struct buf *scratch, const struct row *ro
     return 0;
 }
 
+struct digest digest_plus(struct digest a, struct digest b)
+{
+    uint64_t low = a.low + b.low;
+
+    return (struct digest){a.high + b.high + (low < a.low), low};
+}
+
+struct digest digest_minus(struct digest a, struct digest b)
+{
+    return (struct digest){a.high - b.high - (a.low < b.low), a.low - b.low};
+}
+
 void digest_add(struct digest_sum *s, struct digest d)
 {
     s->count++;
-    s->sum.low += d.low;
-    s->sum.high += d.high + (s->sum.low < d.low);
+    s->sum = digest_plus(s->sum, d);
 }
 
 void digest_subtract(struct digest_sum *s, struct digest d)
 {
     s->count--;
-    s->sum.high -= d.high + (s->sum.low < d.low);
-    s->sum.low -= d.low;
+    s->sum = digest_minus(s->sum, d);
 }
 
 bool digest_eq(struct digest a, struct digest b)

@@ -39,6 +39,9 @@ struct digest digest_bytes(const struct hasher *h, struct slice bytes);
 int digest_row(const struct hasher *h, struct buf *scratch, const struct row *row,
                struct digest *ret);
 
+struct digest digest_plus(struct digest a, struct digest b);
+struct digest digest_minus(struct digest a, struct digest b);
+
 void digest_add(struct digest_sum *s, struct digest d);
 void digest_subtract(struct digest_sum *s, struct digest d);
 bool digest_eq(struct digest a, struct digest b);

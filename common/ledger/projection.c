@@ -608,7 +608,7 @@ int store_row_find(struct store *s, struct arena *a, const struct kind *kind, ui
 int store_projection_clear(struct store *s, struct err *err)
 {
     char text[128];
-    int ret = 0;
+    int ret = store_digest_clear(s, err);
 
     for (unsigned i = 0; ret == 0 && i < catalogue_n_kinds; i++) {
         if (catalogue_kinds[i]->stream == STREAM_RULE_NONE)
@@ -635,7 +635,12 @@ int store_apply(struct store *s, struct arena *a, const struct change *c, const 
         return err_set(err, E_CORRUPT, "第 %llu 条记录与台账不符", (unsigned long long)seq);
     if (*ret_row == NULL)
         *ret_row = row_new(a, kind, &c->record);
+    else
+        ret = store_row_leaves(s, *ret_row, err);
+    if (ret != 0)
+        return ret;
     if (*ret_row == NULL || apply_entry(a, *ret_row, c, v, seq, s->track_seqs) != 0)
         return err_set(err, E_NOMEM, NULL);
-    return store_row_put(s, *ret_row, err);
+    ret = store_row_comes(s, *ret_row, err);
+    return ret == 0 ? store_row_put(s, *ret_row, err) : ret;
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 extern const char embed_0001_log[];
+extern const char embed_0002_digest[];
 
 #define STORE_FORMAT     1
 #define PAGE_SIZE        8192
@@ -30,6 +31,10 @@ static const char *const statements[ST_COUNT] = {
     [ST_LOG_PUT] = "INSERT INTO log (pos, received_at, verdict, hash, bytes, side)"
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [ST_LOG_GET] = "SELECT pos, received_at, verdict, hash, bytes, side FROM log WHERE pos = ?1",
+    [ST_DIGEST_EACH] = "SELECT stream, kind, count, sum FROM digest",
+    [ST_DIGEST_PUT] = "INSERT INTO digest (stream, kind, count, sum) VALUES (?1, ?2, ?3, ?4)"
+                      " ON CONFLICT (stream, kind) DO UPDATE SET count = excluded.count,"
+                      " sum = excluded.sum",
     [ST_BEGIN] = "BEGIN IMMEDIATE",
     [ST_COMMIT] = "COMMIT",
     [ST_ROLLBACK] = "ROLLBACK",
@@ -41,6 +46,7 @@ static const char *const statements[ST_COUNT] = {
 
 static const struct store_step common_steps[] = {
     {"0001_log", embed_0001_log},
+    {"0002_digest", embed_0002_digest},
     {NULL, NULL},
 };
 
@@ -154,6 +160,7 @@ int store_open(const char *path, const struct store_options *o, struct store **r
     if (s == NULL)
         return err_set(err, E_NOMEM, NULL);
     buf_init(&s->scratch, SCRATCH_MAX);
+    sums_init(&s->sums);
     s->readonly = o->readonly;
     s->track_seqs = o->track_seqs;
     s->vault = o->vault;
@@ -193,6 +200,7 @@ void store_close(struct store *s)
     projection_release(s);
     mem_free(s->kinds);
     buf_release(&s->scratch);
+    sums_release(&s->sums);
     (void)sqlite3_close(s->db); /* nothing is left that could keep it busy */
     mem_free(s);
 }
@@ -231,11 +239,14 @@ int store_begin(struct store *s, struct err *err)
 
 int store_commit(struct store *s, struct err *err)
 {
-    return sql_run(s->st[ST_COMMIT], err);
+    int ret = sums_keep(s, err);
+
+    return ret != 0 ? ret : sql_run(s->st[ST_COMMIT], err);
 }
 
 void store_rollback(struct store *s)
 {
+    sums_forget(s);
     if (sqlite3_get_autocommit(s->db) == 0)
         (void)sql_run(s->st[ST_ROLLBACK], NULL); /* SQLite rolls back by itself when it cannot */
 }
@@ -259,7 +270,9 @@ void store_touch(struct store *s)
 
 int store_savepoint(struct store *s, struct err *err)
 {
-    return sql_run(s->st[ST_SAVE], err);
+    int ret = sums_keep(s, err);
+
+    return ret != 0 ? ret : sql_run(s->st[ST_SAVE], err);
 }
 
 int store_savepoint_release(struct store *s, struct err *err)
@@ -271,6 +284,7 @@ int store_savepoint_rollback(struct store *s, struct err *err)
 {
     int ret = sql_run(s->st[ST_SAVE_ROLLBACK], err);
 
+    sums_forget(s);
     return ret != 0 ? ret : sql_run(s->st[ST_SAVE_RELEASE], err);
 }
 

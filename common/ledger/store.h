@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/catalogue/lookup.h"
 #include "common/catalogue/row.h"
+#include "common/ledger/digest.h"
 #include "common/ledger/entry.h"
 
 struct store;
@@ -148,7 +149,7 @@ int store_resolve(struct store *s, struct arena *a, const struct kind *kind, str
 int store_record_log(struct store *s, uint32_t stream, const struct id *id,
                      int (*cb)(void *ctx, const struct entry *e), void *ctx, struct err *err);
 
-/* Empty the projection (log and the rest stay). */
+/* Empty the projection and the sums over it (log and the rest stay). */
 int store_projection_clear(struct store *s, struct err *err);
 
 /* A digest of the whole projection, order included, for comparing two files: every kind, row, value. */
@@ -158,6 +159,45 @@ int store_projection_digest(struct store *s, const struct hasher *h, uint8_t ret
 /* Apply entry E (decoded C, V) of a stream to the projection: load, apply_entry, put. */
 int store_apply(struct store *s, struct arena *a, const struct change *c, const struct verdict *v,
                 uint64_t seq, struct row **ret_row, struct err *err);
+
+/* ---- digests (digest.h) ----
+ *
+ * The sums of the rows as the streams have them. Who moves such a row says so, once as it was and once as
+ * it is; store_row_put does not know which of its rows are a stream's and which only show pending changes. */
+
+int store_row_leaves(struct store *s, const struct row *row, struct err *err);
+int store_row_comes(struct store *s, const struct row *row, struct err *err);
+
+int store_digest_of(struct store *s, const struct row *row, struct digest *ret, struct err *err);
+
+/* The root of a stream, and the sums of its kinds that have rows, ascending, in A: as the open transaction
+ * has moved them, else as committed. */
+int store_digest_root(struct store *s, uint32_t stream, uint8_t ret[ROOT_SIZE], struct err *err);
+int store_digest_kinds(struct store *s, uint32_t stream, struct digest_kind **ret, size_t *ret_n,
+                       struct arena *a, struct err *err);
+
+/* Forget every sum: rows come anew. Inside a transaction. */
+int store_digest_clear(struct store *s, struct err *err);
+
+/* What the rows come to, counted one by one, beside what was kept. */
+struct digest_count {
+    uint32_t stream, kind;
+    struct digest_sum counted, kept;
+};
+
+/* The row of the stream behind SHOWN, which shows pending changes: in A, NULL when there is none. */
+typedef int (*store_base_cb)(void *ctx, struct arena *a, const struct row *shown,
+                             struct row **ret_base, struct err *err);
+
+/* Count all rows, in one moment when a transaction is open. BASE may be NULL when nothing is ever pending.
+ * The list, in A, has what was counted or kept; *ret_differs: not all of it agrees. */
+int store_digest_recount(struct store *s, store_base_cb base, void *ctx, struct arena *a,
+                         struct digest_count **ret, size_t *ret_n, bool *ret_differs,
+                         struct err *err);
+
+/* Add to the sums what such a count found missing, however they have moved since. Inside a transaction. */
+int store_digest_mend(struct store *s, const struct digest_count *counts, size_t n,
+                      struct err *err);
 
 /* A lookup on the store; rows lie in A. The struct must outlive the lookup. */
 struct store_lookup {

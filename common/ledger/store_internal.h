@@ -2,6 +2,7 @@
 #ifndef ZTC_LEDGER_STORE_INTERNAL_H
 #define ZTC_LEDGER_STORE_INTERNAL_H
 
+#include "common/ledger/digest.h"
 #include "common/ledger/sql.h"
 #include "common/ledger/store.h"
 
@@ -14,7 +15,7 @@
 /* The statements, prepared at open: one row each in store.c. */
 enum store_stmt {
     ST_META_GET, ST_META_PUT, ST_STREAM_GET, ST_STREAM_PUT, ST_STREAM_EACH, ST_LOG_PUT, ST_LOG_GET,
-    ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_DATA_VERSION, ST_SAVE, ST_SAVE_RELEASE, ST_SAVE_ROLLBACK,
+    ST_DIGEST_EACH, ST_DIGEST_PUT, ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_DATA_VERSION, ST_SAVE, ST_SAVE_RELEASE, ST_SAVE_ROLLBACK,
     ST_COUNT,
 };
 
@@ -22,6 +23,26 @@ enum store_stmt {
 struct kind_sql {
     sqlite3_stmt *get, *put, *del;
     sqlite3_stmt **find; /* by field index */
+};
+
+/* The sum of a kind's rows in a stream, as the transaction has moved it. */
+struct moving_sum {
+    struct digest_sum now;
+    bool dirty;
+};
+
+struct stream_sums {
+    uint32_t stream;
+    struct moving_sum *kinds; /* by place in catalogue_kinds */
+};
+
+struct sums {
+    struct stream_sums *streams;
+    unsigned n;
+    bool loaded;     /* once read, and not rolled back since */
+    bool dirty;      /* the open transaction has moved them */
+    int64_t version; /* store_others when read */
+    struct buf scratch; /* a row's bytes */
 };
 
 struct store {
@@ -33,7 +54,15 @@ struct store {
     sqlite3_stmt *st[ST_COUNT];
     struct kind_sql *kinds; /* by place in catalogue_kinds */
     struct buf scratch;     /* sealing and encoding of one value */
+    struct sums sums;
 };
+
+/* ---- sums.c ---- */
+
+void sums_init(struct sums *x);
+void sums_release(struct sums *x);
+int sums_keep(struct store *s, struct err *err); /* into the table, before a commit or savepoint */
+void sums_forget(struct store *s);               /* what was moved since was rolled back */
 
 /* Columns that every table begins with, in this order; fields follow. */
 enum { COL_RID, COL_STREAM, COL_CREATED_SEQ, COL_SEQ, COL_CREATED_AT, COL_CREATED_BY, COL_UPDATED_AT,

@@ -57,6 +57,7 @@ struct judgement {
     struct judged *entries; /* in order; per stream consecutive from its present seq + 1 */
     size_t n_entries;
     struct row **rows;      /* every record touched, as it stands afterwards */
+    const struct row **before; /* and as it stood before the act; NULL: the act created it */
     size_t n_rows;
 };
 

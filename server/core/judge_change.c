@@ -490,7 +490,7 @@ static int on_existing(struct task *t)
     t->before = row_copy(j->a, t->row);
     if (t->before == NULL)
         return E_NOMEM;
-    rows_touch(j, t->row);
+    rows_touch(j, t->row, t->before);
     switch (t->c->op) {
     case OP_SET:
         return edit(t);

@@ -7,6 +7,7 @@
 /* A record the act has looked at; dirty once a change applied. */
 struct held {
     struct row *row;
+    const struct row *before; /* as it was loaded, when dirty; NULL: the act created it */
     bool dirty;
     struct held *next; /* same bucket */
 };
@@ -39,7 +40,9 @@ int rows_get(struct judge *j, const struct kind *kind, const struct id *id, stru
 
 /* A record created by the act. */
 int rows_add(struct judge *j, struct row *row);
-void rows_touch(struct judge *j, const struct row *row);
+
+/* ROW, held since it was loaded, is about to change; BEFORE is a copy of it in the act's arena. */
+void rows_touch(struct judge *j, const struct row *row, const struct row *before);
 
 /* Every touched record into the judgement. */
 int rows_collect(struct judge *j);

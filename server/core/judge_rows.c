@@ -60,12 +60,13 @@ int rows_add(struct judge *j, struct row *row)
     return 0;
 }
 
-void rows_touch(struct judge *j, const struct row *row)
+void rows_touch(struct judge *j, const struct row *row, const struct row *before)
 {
     struct held *h = find_held(j, &row->id);
 
     if (h != NULL && !h->dirty) {
         h->dirty = true;
+        h->before = before;
         j->n_dirty++;
     }
 }
@@ -73,12 +74,15 @@ void rows_touch(struct judge *j, const struct row *row)
 int rows_collect(struct judge *j)
 {
     j->out->rows = arena_alloc(j->a, (j->n_dirty + 1) * sizeof(struct row *));
-    if (j->out->rows == NULL)
+    j->out->before = arena_alloc(j->a, (j->n_dirty + 1) * sizeof(const struct row *));
+    if (j->out->rows == NULL || j->out->before == NULL)
         return E_NOMEM;
     for (unsigned b = 0; b < HELD_BUCKETS; b++) {
         for (struct held *h = j->held[b]; h != NULL; h = h->next) {
-            if (h->dirty)
-                j->out->rows[j->out->n_rows++] = h->row;
+            if (!h->dirty)
+                continue;
+            j->out->before[j->out->n_rows] = h->before;
+            j->out->rows[j->out->n_rows++] = h->row;
         }
     }
     return 0;

@@ -95,15 +95,18 @@ static int on_stream(void *ctx, const struct stream_head *h)
 }
 
 /* Into next_head and next_signature: nobody sees them before show_head. */
-static int sign_head(struct city *c, struct city_stream *s)
+static int sign_head(struct city *c, struct city_stream *s, struct err *err)
 {
     struct head h = {.ledger = c->ledger,
                      .incarnation = c->incarnation,
                      .stream = s->now.stream,
                      .seq = s->now.seq};
     struct buf message;
-    int ret;
+    int ret = store_digest_root(c->store, h.stream, h.root, err);
 
+    if (ret != 0)
+        return ret;
+    h.has_root = true;
     memcpy(h.hash, s->now.hash, HASH_SIZE);
     buf_init(&message, HEAD_MAX);
     head_to_sign(&message, &h);
@@ -114,7 +117,7 @@ static int sign_head(struct city *c, struct city_stream *s)
     if (ret == 0)
         ret = c->signer.sign(c->signer.ctx, buf_slice(&message), &s->next_signature);
     buf_release(&message);
-    return ret;
+    return ret == 0 ? 0 : err_set(err, ret, "签名失败：%s", err_text(ret));
 }
 
 static void show_head(struct city_stream *s)
@@ -134,11 +137,9 @@ static int load_streams(struct city *c, struct err *err)
     int ret = store_stream_each(c->store, on_stream, c, err);
 
     for (unsigned i = 0; ret == 0 && i < c->n_streams; i++) {
-        ret = sign_head(c, &c->streams[i]);
+        ret = sign_head(c, &c->streams[i], err);
         if (ret == 0)
             show_head(&c->streams[i]);
-        else
-            (void)err_set(err, ret, "签名失败：%s", err_text(ret));
     }
     return ret;
 }
@@ -219,6 +220,8 @@ int city_open(const char *path, const struct city_options *o, struct city **ret,
         c->hasher = hasher_of((enum hash_alg)store_meta_int(c->store, "hash", 0));
     if (status == 0 && c->hasher == NULL)
         status = err_set(err, E_VERSION, "不认识数据库所用的校验算法");
+    if (status == 0)
+        status = city_digest_first(c, err);
     if (status == 0)
         status = load_streams(c, err);
     if (status == 0 && o->marker != NULL)
@@ -383,9 +386,9 @@ static int put_heads(struct city *c, struct err *err)
     for (unsigned i = 0; ret == 0 && i < c->n_streams; i++) {
         if (!c->streams[i].advanced)
             continue;
-        ret = sign_head(c, &c->streams[i]);
-        ret = ret != 0 ? err_set(err, ret, "签名失败：%s", err_text(ret))
-                       : store_stream_put(c->store, &c->streams[i].now, err);
+        ret = sign_head(c, &c->streams[i], err);
+        if (ret == 0)
+            ret = store_stream_put(c->store, &c->streams[i].now, err);
     }
     return ret;
 }

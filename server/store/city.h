@@ -163,7 +163,8 @@ int city_enrol(struct city *c, const uint8_t secret_hash[HASH_SIZE], const struc
 
 /* ---- upkeep ---- */
 
-/* Walk every stream: chain, heads, sides. 0, or E_CORRUPT naming stream and seq of the first bad entry. */
+/* Walk every stream: chain, heads, sides; then count the rows against their sums. 0, or E_CORRUPT naming
+ * stream and seq of the first bad entry, or the kind. */
 int city_verify(struct city *c, struct err *err);
 
 /* Make the projection anew from the log alone. */

@@ -37,6 +37,15 @@ static int append(struct city *c, struct judged *e, struct err *err)
     return 0;
 }
 
+static int put_row(struct city *c, const struct row *before, const struct row *row, struct err *err)
+{
+    int ret = before != NULL ? store_row_leaves(c->store, before, err) : 0;
+
+    if (ret == 0)
+        ret = store_row_comes(c->store, row, err);
+    return ret == 0 ? store_row_put(c->store, row, err) : ret;
+}
+
 int city_write(struct city *c, const struct judgement *judged, struct err *err)
 {
     int ret = 0;
@@ -44,7 +53,7 @@ int city_write(struct city *c, const struct judgement *judged, struct err *err)
     for (size_t i = 0; ret == 0 && i < judged->n_entries; i++)
         ret = append(c, &judged->entries[i], err);
     for (size_t i = 0; ret == 0 && i < judged->n_rows; i++) {
-        ret = store_row_put(c->store, judged->rows[i], err);
+        ret = put_row(c, judged->before[i], judged->rows[i], err);
         if (strcmp(judged->rows[i]->kind->name, "user_account") == 0)
             c->n_actors = 0;
     }

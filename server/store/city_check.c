@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define ENTRY_ARENA_MAX (8u << 20)
+#define DIGEST_META     "digest" /* form of the rows that were last counted whole */
 
 struct walk {
     struct city *c;
@@ -44,6 +45,67 @@ static int check_entry(void *ctx, const struct entry *e)
     return 0;
 }
 
+/* ---- the sums over the projection ---- */
+
+static int name_first(const struct digest_count *counts, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!digest_sum_eq(&counts[i].counted, &counts[i].kept))
+            return err_set(err, E_CORRUPT, "数据流 %u 的%s与摘要不符（ZT-DIGEST），请运行 ztcd rebuild",
+                           counts[i].stream, catalogue_kind(counts[i].kind)->label);
+    }
+    return 0;
+}
+
+static int check_digests(struct city *c, struct err *err)
+{
+    struct digest_count *counts;
+    struct arena a;
+    bool differs;
+    size_t n;
+    int ret;
+
+    arena_init(&a, ENTRY_ARENA_MAX);
+    ret = store_digest_recount(c->store, NULL, NULL, &a, &counts, &n, &differs, err);
+    if (ret == 0 && differs)
+        ret = name_first(counts, n, err);
+    arena_release(&a);
+    return ret;
+}
+
+/* In one transaction with the mark that it was done. */
+static int count_first(struct city *c, struct arena *a, struct err *err)
+{
+    struct digest_count *counts;
+    bool differs;
+    size_t n;
+    int ret = store_digest_recount(c->store, NULL, NULL, a, &counts, &n, &differs, err);
+
+    if (ret == 0)
+        ret = store_digest_mend(c->store, counts, n, err);
+    return ret == 0 ? store_meta_put_int(c->store, DIGEST_META, ROW_FORMAT, err) : ret;
+}
+
+int city_digest_first(struct city *c, struct err *err)
+{
+    struct arena a;
+    int ret;
+
+    if (store_meta_int(c->store, DIGEST_META, 0) == ROW_FORMAT)
+        return 0;
+    ret = store_begin(c->store, err);
+    if (ret != 0)
+        return ret;
+    arena_init(&a, ENTRY_ARENA_MAX);
+    ret = count_first(c, &a, err);
+    arena_release(&a);
+    if (ret == 0)
+        ret = store_commit(c->store, err);
+    if (ret != 0)
+        store_rollback(c->store);
+    return ret;
+}
+
 int city_verify(struct city *c, struct err *err)
 {
     struct walk w = {.c = c, .err = err};
@@ -63,7 +125,7 @@ int city_verify(struct city *c, struct err *err)
                           (unsigned long long)w.at.seq, (unsigned long long)now->seq);
     }
     arena_release(&w.a);
-    return ret;
+    return ret == 0 ? check_digests(c, err) : ret;
 }
 
 static int reapply(void *ctx, const struct entry *e)

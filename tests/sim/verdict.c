@@ -9,15 +9,16 @@
 
 /* ---- one projection everywhere ---- */
 
-struct digest {
+struct shown {
     uint8_t state[HASH_SIZE];
+    uint8_t root[ROOT_SIZE]; /* as the sums kept beside the rows say */
     struct buf b;
     uint64_t rows;
 };
 
-static int digest_row(void *ctx, struct row *row)
+static int show_row(void *ctx, struct row *row)
 {
-    struct digest *d = ctx;
+    struct shown *d = ctx;
     struct slice parts[2];
     uint8_t next[HASH_SIZE];
 
@@ -53,52 +54,56 @@ static bool may_hold(uint32_t stream, const struct kind *kind)
     }
 }
 
-static struct digest digest(struct world *w, struct store *s, uint32_t stream)
+static struct shown shown_by(struct world *w, struct store *s, uint32_t stream)
 {
-    struct digest d = {.rows = 0};
+    struct shown d = {.rows = 0};
     struct err err = {.ret = 0};
 
     buf_init(&d.b, ROW_MAX);
     for (unsigned i = 0; i < catalogue_n_kinds; i++) {
         if (!may_hold(stream, catalogue_kinds[i]))
             continue;
-        if (store_row_list(s, catalogue_kinds[i], NULL, 0, stream, 0, digest_row, &d, &err) != 0)
+        if (store_row_list(s, catalogue_kinds[i], NULL, 0, stream, 0, show_row, &d, &err) != 0)
             world_fail(w, "a projection cannot be read: %s", err.text);
     }
     buf_release(&d.b);
+    if (store_digest_root(s, stream, d.root, &err) != 0)
+        world_fail(w, "the sums of a projection cannot be read: %s", err.text);
     return d;
 }
 
 /* What the city's tables say of each stream, read once. */
 struct city_tables {
-    struct digest shared, sites[SIM_SITES];
+    struct shown shared, sites[SIM_SITES];
 };
 
 static void read_city(struct world *w, struct city_tables *t)
 {
-    t->shared = digest(w, city_store(w->city), STREAM_SHARED);
+    t->shared = shown_by(w, city_store(w->city), STREAM_SHARED);
     for (unsigned i = 0; i < SIM_SITES; i++)
-        t->sites[i] = digest(w, city_store(w->city), sim_sites[i]);
+        t->sites[i] = shown_by(w, city_store(w->city), sim_sites[i]);
 }
 
-static const struct digest *of_stream(const struct city_tables *t, uint32_t stream)
+static const struct shown *of_stream(const struct city_tables *t, uint32_t stream)
 {
     return stream == STREAM_SHARED ? &t->shared : &t->sites[stream == sim_sites[0] ? 0 : 1];
 }
 
-static void same_digest(struct world *w, const struct digest *there, const struct digest *here,
+static void same_digest(struct world *w, const struct shown *there, const struct shown *here,
                         unsigned replica, uint32_t stream, const char *when)
 {
     if (there->rows != here->rows || memcmp(there->state, here->state, HASH_SIZE) != 0)
         world_fail(w, "replica %u and the city differ in stream %u %s (%llu and %llu rows)",
                    replica, stream, when, (unsigned long long)here->rows,
                    (unsigned long long)there->rows);
+    if (memcmp(there->root, here->root, ROOT_SIZE) != 0)
+        world_fail(w, "replica %u and the city sum up stream %u differently %s", replica, stream, when);
 }
 
 static void same_tables(struct world *w, const struct city_tables *city, struct sim_replica *r,
                         uint32_t stream, const char *when)
 {
-    struct digest here = digest(w, replica_store(r->r), stream);
+    struct shown here = shown_by(w, replica_store(r->r), stream);
 
     same_digest(w, of_stream(city, stream), &here, r->no, stream, when);
 }
