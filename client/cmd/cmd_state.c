@@ -128,6 +128,7 @@ static void json_streams(struct json *j, const struct status *s)
 static void status_json(struct buf *b, const struct status *s)
 {
     char site[16], since[CAL_DATETIME_SIZE], replica[ID_TEXT_SIZE];
+    struct statement said = replica_statement(&s->facts);
     struct json j;
 
     (void)snprintf(site, sizeof site, "%06u", s->facts.site);
@@ -144,10 +145,13 @@ static void status_json(struct buf *b, const struct status *s)
     else
         json_null(&j);
     json_kv_str(&j, "since", s->since > 0 ? since : NULL);
-    json_kv_uint(&j, "local_n", s->facts.own_n);
-    json_kv_uint(&j, "acked_n", s->facts.acked_n);
+    json_kv_bool(&j, "complete", statement_complete(&said));
+    json_kv_uint(&j, "local_n", said.own_n);
+    json_kv_uint(&j, "acked_n", said.acked_n);
+    json_kv_uint(&j, "waiting", said.waiting);
     json_kv_uint(&j, "pending", s->facts.pending);
-    json_kv_uint(&j, "refused", s->facts.refused);
+    json_kv_uint(&j, "refused", said.refused);
+    json_kv_uint(&j, "attachments", said.attachments);
     json_kv_uint(&j, "conflicts", s->facts.conflicts);
     if (s->cert_days >= 0)
         json_kv_uint(&j, "cert_days_left", (uint64_t)s->cert_days);
@@ -188,7 +192,7 @@ static void status_lines(struct buf *b, const struct status *s)
 {
     const struct replica_facts *f = &s->facts;
     char replica[ID_TEXT_SIZE], word[12];
-    bool all = f->own_n == f->acked_n && f->pending == 0 && f->refused == 0;
+    struct statement said = replica_statement(f);
 
     id_format(&f->id, replica);
     buf_printf(b, "单位：%06u 第%u台\n本机：%s\n", f->site, f->k, replica);
@@ -196,9 +200,9 @@ static void status_lines(struct buf *b, const struct status *s)
     put_cause(b, s->cause);
     buf_u8(b, '\n');
     buf_printf(b, "上传：%s（本机 %" PRIu64 "，市级已答复 %" PRIu64 "）\n",
-               all ? "已全部上传" : "尚未全部上传", f->own_n, f->acked_n);
-    buf_printf(b, "待上传 %" PRIu64 "，未接受 %" PRIu64 "，冲突 %" PRIu64 "\n", f->pending,
-               f->refused, f->conflicts);
+               statement_complete(&said) ? "已全部上传" : "尚未全部上传", said.own_n, said.acked_n);
+    buf_printf(b, "待上传 %" PRIu64 "，未接受 %" PRIu64 "，附件 %" PRIu64 "，冲突 %" PRIu64 "\n",
+               said.waiting, said.refused, said.attachments, f->conflicts);
     if (s->cert_days >= 0)
         buf_printf(b, "证书：还有 %" PRId64 " 天\n", s->cert_days);
     for (size_t i = 0; i < s->n_streams; i++)

@@ -263,11 +263,16 @@ static void send_ping(struct client_session *s, const struct client_event *ev,
                       struct client_update *up, bool answer)
 {
     Ztc__Ping m = ZTC__PING__INIT;
+    Ztc__Statement said = ZTC__STATEMENT__INIT;
 
+    said.own_n = s->ledger.own_n;
+    said.acked_n = s->ledger.acked_n;
+    said.waiting = s->ledger.waiting;
+    said.refused = s->ledger.refused;
+    said.attachments = s->ledger.blobs;
+    m.said = &said;
     m.answer = answer;
     m.clock = ev->clock;
-    m.has_waiting = true;
-    m.waiting = s->ledger.waiting;
     frame_put_ping(&up->out, &m);
     s->pinged_at = ev->now;
 }
@@ -399,6 +404,9 @@ static void put_hello(const struct client_event *ev, struct client_update *up)
     m.acked_chain = wire_data((struct slice){f->acked_chain, HASH_SIZE});
     m.wall_clock = ev->clock;
     m.waiting = f->ledger.waiting;
+    m.has_refused = m.has_attachments = true;
+    m.refused = f->ledger.refused;
+    m.attachments = f->ledger.blobs;
     if (f->city_head.len > 0) {
         witness.head = wire_data(f->city_head);
         witness.signature = wire_data(f->city_signature);

@@ -76,6 +76,8 @@ struct client_ledger {
     uint64_t own_n;   /* the last change made here */
     uint64_t acked_n; /* every change up to here is answered */
     uint64_t waiting; /* changes not answered */
+    uint64_t refused; /* refusals that nobody has seen to */
+    uint64_t blobs;   /* attachments of ours of which the city has not every byte */
 };
 
 enum client_due {

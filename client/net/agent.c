@@ -31,6 +31,7 @@
 #define ADDRESS_SIZE   272
 #define HEADS_MAX      8
 #define TEXT_ARENA     65536
+#define WHY_MAX        1024
 
 struct agent {
     struct home *home;
@@ -540,17 +541,21 @@ int agent_run(const char *dir, struct err *err)
 static int judge(struct home *h, struct err *err)
 {
     struct replica_facts f;
+    struct statement s;
+    struct buf why;
     int ret = replica_facts(h->replica, &f, err);
 
     if (ret != 0)
         return ret;
-    if (f.own_n != f.acked_n || f.pending > 0)
-        return err_set(err, E_WAITING, "还有 %llu 项更改没有上传",
-                       (unsigned long long)(f.own_n - f.acked_n));
-    if (f.refused > 0)
-        return err_set(err, E_WAITING, "有 %llu 项更改未被接受，请看 ztc refused",
-                       (unsigned long long)f.refused);
-    return 0;
+    s = replica_statement(&f);
+    if (statement_complete(&s))
+        return 0;
+    buf_init(&why, WHY_MAX);
+    statement_why(&s, &why);
+    ret = err_set(err, E_WAITING, "%s%s", buf_cstr(&why),
+                  s.refused > 0 ? "，请看 ztc refused" : "");
+    buf_release(&why);
+    return ret;
 }
 
 /* An interrupted connection is, to who asked, a city that cannot be reached. */

@@ -488,7 +488,8 @@ void link_local(struct link *l)
     if (l->stream == NULL || l->working)
         return;
     if (exchange_ledger(l->o.replica, &ev.ledger, NULL) != 0 ||
-        ev.ledger.own_n == l->session.ledger.own_n)
+        (ev.ledger.own_n == l->session.ledger.own_n &&
+         ev.ledger.refused == l->session.ledger.refused))
         return;
     step(l, &ev);
     settle(l);

@@ -22,9 +22,13 @@ static int add_cursor(void *ctx, const struct stream_head *h)
 
 static struct client_ledger ledger_of(const struct replica_facts *f)
 {
-    return (struct client_ledger){.own_n = f->own_n,
-                                  .acked_n = f->acked_n,
-                                  .waiting = f->own_n - f->acked_n};
+    struct statement s = replica_statement(f);
+
+    return (struct client_ledger){.own_n = s.own_n,
+                                  .acked_n = s.acked_n,
+                                  .waiting = s.waiting,
+                                  .refused = s.refused,
+                                  .blobs = s.attachments};
 }
 
 int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err)

@@ -363,6 +363,15 @@ static int read_facts(struct replica *r, struct replica_facts *f, struct err *er
     return ret;
 }
 
+struct statement replica_statement(const struct replica_facts *f)
+{
+    return (struct statement){.own_n = f->own_n,
+                              .acked_n = f->acked_n,
+                              .waiting = f->own_n - f->acked_n,
+                              .refused = f->refused,
+                              .attachments = f->attachments};
+}
+
 int replica_facts(struct replica *r, struct replica_facts *ret, struct err *err)
 {
     struct replica_facts f;

@@ -10,6 +10,7 @@
 
 #include "common/catalogue/check.h"
 #include "common/ledger/head.h"
+#include "common/ledger/statement.h"
 #include "common/ledger/store.h"
 
 struct replica;
@@ -35,6 +36,7 @@ struct replica_facts {
     uint64_t own_n, acked_n; /* made, answered */
     uint8_t own_chain[HASH_SIZE], acked_chain[HASH_SIZE];
     uint64_t pending, refused, conflicts;
+    uint64_t attachments; /* of its own, not wholly at the city */
     struct id incarnation;
 };
 
@@ -47,6 +49,9 @@ void replica_close(struct replica *r);
 struct store *replica_store(struct replica *r);
 const struct hasher *replica_hasher(const struct replica *r);
 int replica_facts(struct replica *r, struct replica_facts *ret, struct err *err);
+
+/* What the computer says of itself, here and to the city. */
+struct statement replica_statement(const struct replica_facts *f);
 
 /* ---- writing ---- */
 

@@ -261,9 +261,8 @@ struct server_update {
     /* Store the acknowledgement of a refusal. */
     const Ztc__RefusedAck *refused_ack;
 
-    /* The replica said how many of its changes wait (Hello says more, in ask). */
-    bool said_waiting;
-    uint64_t waiting;
+    /* The replica said how it stands (what Hello said is in ask). */
+    const Ztc__Statement *said;
 
     enum server_close close;
     msec_t deadline; /* call with SERVER_TIMER then; 0: never */

@@ -165,8 +165,7 @@ static int recv_ping(struct server_session *s, const struct server_event *ev,
     Ztc__Ping answer = ZTC__PING__INIT;
 
     (void)s;
-    up->said_waiting = m->has_waiting;
-    up->waiting = m->waiting;
+    up->said = m->said;
     if (!m->answer)
         return 0;
     answer.answer = false;

@@ -6,81 +6,77 @@
 #include "common/base/hex.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <stdio.h>
 
 #define STATUS_MAX (32u << 20)
+#define DAY_MS     (24u * 3600 * 1000)
+#define NAME_SIZE  64
+
+struct office {
+    uint32_t code;
+    char name[NAME_SIZE];
+    msec_t unsynced; /* a statement older than this counts no more */
+};
+
+struct computer {
+    struct replica_row row;
+    int64_t cert_days; /* left of its certificate */
+};
 
 struct status_job {
     struct write_job job;
     struct daemon *daemon;
     struct control_call *call;
     bool json;
-    struct buf replicas, sites, streams; /* arrays, as JSON */
-    struct buf text;                     /* the replicas, for people */
+    struct buf replicas; /* struct computer, by site and k */
+    struct buf offices;  /* struct office */
+    struct buf streams;  /* an array, as JSON */
 };
 
-static const char *const replica_states[] = {"active", "retired", "lost"};
-static const char *const replica_labels[] = {"在用", "已停用", "已遗失"};
+/* ---- on the writer's thread ---- */
 
-struct replica_out {
+struct reading {
     struct city *city;
+    struct status_job *into;
     msec_t now;
-    struct json json;
-    struct buf *text;
 };
 
 /* One that was enrolled by an older version has no record of its certificate before it renews it. */
-static int64_t days_left(const struct replica_out *out, const struct replica_row *r)
+static int64_t days_left(const struct reading *reading, const struct replica_row *r)
 {
     struct city_cert cert = {.not_after = r->enrolled_at + CERT_DAYS * CERT_DAY_MS};
 
-    (void)city_cert_get(out->city, r, &cert, NULL); /* what cannot be read is shown as it was enrolled */
-    return cert_days_left(cert.not_after, out->now);
+    (void)city_cert_get(reading->city, r, &cert, NULL); /* unread, it is shown as it was enrolled */
+    return cert_days_left(cert.not_after, reading->now);
 }
 
-static int put_replica(void *ctx, const struct replica_row *r)
+static int take_replica(void *ctx, const struct replica_row *r)
 {
-    struct replica_out *out = ctx;
-    struct json *j = &out->json;
-    char id[ID_TEXT_SIZE], seen[CAL_MINUTE_SIZE] = "从未连接";
-    int64_t days = days_left(out, r);
+    struct reading *reading = ctx;
+    struct computer c = {.row = *r, .cert_days = days_left(reading, r)};
+    struct buf *rows = &reading->into->replicas;
 
-    if (r->seen_at != 0)
-        cal_format_minute(r->seen_at, seen);
-    id_format(&r->id, id);
-    buf_printf(out->text, "%u 第%u台 %s %s %s", r->site, r->k, id, replica_labels[r->state], seen);
-    if (r->state == REPLICA_ACTIVE)
-        buf_printf(out->text, " 证书还有 %lld 天", (long long)days);
-    buf_u8(out->text, '\n');
-    json_object(j);
-    json_kv_str(j, "id", id);
-    json_kv_uint(j, "site", r->site);
-    json_kv_uint(j, "k", r->k);
-    json_kv_str(j, "state", replica_states[r->state]);
-    json_kv_uint(j, "accepted_n", r->accepted_n);
-    json_kv_uint(j, "enrolled_at", r->enrolled_at);
-    json_kv_uint(j, "seen_at", r->seen_at);
-    json_kv_int(j, "skew_ms", r->skew_ms);
-    json_kv_uint(j, "said_n", r->said_n);
-    json_kv_uint(j, "said_waiting", r->said_waiting);
-    json_kv_str(j, "software", r->software);
-    json_kv_int(j, "cert_days_left", days);
-    json_object_end(j);
-    return 0;
+    buf_put(rows, &c, sizeof c);
+    return rows->ret;
 }
 
-static int put_site(void *ctx, struct row *row)
+static int take_office(void *ctx, struct row *row)
 {
-    struct json *j = ctx;
+    struct reading *reading = ctx;
+    struct buf *rows = &reading->into->offices;
+    struct slice code = row_text(row, "code"), name = row_text(row, "name");
+    struct office o = {.code = 0};
+    int64_t number;
 
-    json_object(j);
-    json_key(j, "code");
-    json_text(j, row_text(row, "code"));
-    json_key(j, "name");
-    json_text(j, row_text(row, "name"));
-    json_object_end(j);
-    return 0;
+    if (text_int(code, &number) != 0 || number < 0 || number > UINT32_MAX)
+        return 0; /* no replica can be of it */
+    o.code = (uint32_t)number;
+    o.unsynced = (msec_t)city_setting(reading->city, "unsynced_days", o.code) * DAY_MS;
+    (void)snprintf(o.name, sizeof o.name, "%.*s", (int)name.len, (const char *)name.p);
+    buf_put(rows, &o, sizeof o);
+    return rows->ret;
 }
 
 static int put_stream(void *ctx, const struct stream_head *h)
@@ -103,19 +99,13 @@ static int put_stream(void *ctx, const struct stream_head *h)
 static int run_status(struct write_job *job, struct city *city, struct err *err)
 {
     struct status_job *s = (struct status_job *)job;
-    struct replica_out out = {.city = city, .now = daemon_clock(), .text = &s->text};
+    struct reading reading = {.city = city, .into = s, .now = daemon_clock()};
     struct json j;
-    int ret;
+    int ret = city_replica_each(city, take_replica, &reading, err);
 
-    json_init(&out.json, &s->replicas);
-    json_array(&out.json);
-    ret = city_replica_each(city, put_replica, &out, err);
-    json_array_end(&out.json);
-    json_init(&j, &s->sites);
-    json_array(&j);
     if (ret == 0)
-        ret = store_row_each(city_store(city), catalogue_kind_named("site"), put_site, &j, err);
-    json_array_end(&j);
+        ret = store_row_each(city_store(city), catalogue_kind_named("site"), take_office, &reading,
+                             err);
     json_init(&j, &s->streams);
     json_array(&j);
     if (ret == 0)
@@ -124,11 +114,224 @@ static int run_status(struct write_job *job, struct city *city, struct err *err)
     return ret;
 }
 
-static void put_raw(struct json *j, const char *key, const struct buf *b)
+/* ---- on the loop: replicas and offices ---- */
+
+static const struct computer *computers(const struct status_job *s, size_t *ret_n)
 {
-    json_key(j, key);
-    json_raw(j, buf_slice(b));
+    *ret_n = s->replicas.len / sizeof(struct computer);
+    return (const struct computer *)(const void *)s->replicas.p;
 }
+
+static const struct office *office_rows(const struct status_job *s, size_t *ret_n)
+{
+    *ret_n = s->offices.len / sizeof(struct office);
+    return (const struct office *)(const void *)s->offices.p;
+}
+
+static msec_t age_of(const struct replica_row *r)
+{
+    msec_t now = daemon_clock();
+
+    return now > r->seen_at ? now - r->seen_at : 0;
+}
+
+/* How long ago, for people. */
+static void put_age(struct buf *out, const struct replica_row *r)
+{
+    unsigned long long minutes = age_of(r) / 60000;
+
+    if (r->seen_at == 0)
+        buf_printf(out, "从未报告");
+    else if (minutes < 1)
+        buf_printf(out, "刚刚报告");
+    else if (minutes < 60)
+        buf_printf(out, "%llu 分钟前报告", minutes);
+    else if (minutes < 48 * 60)
+        buf_printf(out, "%llu 小时前报告", minutes / 60);
+    else
+        buf_printf(out, "%llu 天前报告", minutes / (24 * 60));
+}
+
+/* Whether R may be counted on for 已全部上传 of its office; why not goes to WHY. */
+static bool is_complete(const struct office *o, const struct replica_row *r, struct buf *why)
+{
+    bool fresh = r->seen_at != 0 && age_of(r) <= o->unsynced;
+
+    if (fresh && statement_complete(&r->said))
+        return true;
+    if (why->len > 0)
+        buf_printf(why, "；");
+    buf_printf(why, "第%u台", r->k);
+    if (fresh)
+        statement_why(&r->said, why);
+    else
+        put_age(why, r);
+    return false;
+}
+
+struct office_word {
+    unsigned computers; /* in use */
+    bool complete;      /* every one of them said so */
+    struct buf why;     /* not, for people */
+};
+
+static void judge_office(const struct status_job *s, const struct office *o,
+                         struct office_word *ret)
+{
+    size_t n;
+    const struct computer *rows = computers(s, &n);
+
+    *ret = (struct office_word){.complete = true};
+    buf_init(&ret->why, STATUS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].row.site != o->code || rows[i].row.state != REPLICA_ACTIVE)
+            continue;
+        ret->computers++;
+        if (!is_complete(o, &rows[i].row, &ret->why))
+            ret->complete = false;
+    }
+}
+
+static void json_offices(struct json *j, const struct status_job *s)
+{
+    size_t n;
+    const struct office *rows = office_rows(s, &n);
+
+    json_key(j, "sites");
+    json_array(j);
+    for (size_t i = 0; i < n; i++) {
+        struct office_word word;
+        char code[16];
+
+        judge_office(s, &rows[i], &word);
+        (void)snprintf(code, sizeof code, "%06u", rows[i].code);
+        json_object(j);
+        json_kv_str(j, "code", code);
+        json_kv_str(j, "name", rows[i].name);
+        json_kv_uint(j, "computers", word.computers);
+        json_key(j, "complete");
+        if (word.computers == 0)
+            json_null(j);
+        else
+            json_bool(j, word.complete);
+        json_kv_str(j, "why", word.complete ? NULL : buf_cstr(&word.why));
+        json_object_end(j);
+        buf_release(&word.why);
+    }
+    json_array_end(j);
+}
+
+static void json_said(struct json *j, const struct replica_row *r)
+{
+    json_key(j, "said");
+    if (r->seen_at == 0) {
+        json_null(j);
+        return;
+    }
+    json_object(j);
+    json_kv_uint(j, "n", r->said.own_n);
+    json_kv_uint(j, "acked_n", r->said.acked_n);
+    json_kv_uint(j, "waiting", r->said.waiting);
+    json_kv_uint(j, "refused", r->said.refused);
+    json_kv_uint(j, "attachments", r->said.attachments);
+    json_kv_bool(j, "complete", statement_complete(&r->said));
+    json_kv_uint(j, "age_s", age_of(r) / 1000);
+    json_object_end(j);
+}
+
+static const char *const replica_states[] = {"active", "retired", "lost"};
+static const char *const replica_labels[] = {"在用", "已停用", "已遗失"};
+
+static void json_replica(struct json *j, const struct computer *c)
+{
+    const struct replica_row *r = &c->row;
+    char id[ID_TEXT_SIZE];
+
+    id_format(&r->id, id);
+    json_object(j);
+    json_kv_str(j, "id", id);
+    json_kv_uint(j, "site", r->site);
+    json_kv_uint(j, "k", r->k);
+    json_kv_str(j, "state", replica_states[r->state]);
+    json_kv_uint(j, "accepted_n", r->accepted_n);
+    json_kv_uint(j, "enrolled_at", r->enrolled_at);
+    json_kv_uint(j, "seen_at", r->seen_at);
+    json_kv_int(j, "skew_ms", r->skew_ms);
+    json_said(j, r);
+    json_kv_str(j, "software", r->software);
+    json_kv_int(j, "cert_days_left", c->cert_days);
+    json_object_end(j);
+}
+
+static void json_replicas(struct json *j, const struct status_job *s)
+{
+    size_t n;
+    const struct computer *rows = computers(s, &n);
+
+    json_key(j, "replicas");
+    json_array(j);
+    for (size_t i = 0; i < n; i++)
+        json_replica(j, &rows[i]);
+    json_array_end(j);
+}
+
+static void text_replica(struct buf *out, const struct computer *c)
+{
+    const struct replica_row *r = &c->row;
+    const struct statement *said = &r->said;
+    char id[ID_TEXT_SIZE];
+
+    id_format(&r->id, id);
+    buf_printf(out, "  第%u台 %s %s，", r->k, id, replica_labels[r->state]);
+    if (r->seen_at != 0)
+        buf_printf(out, "本机 %llu，已答复 %llu，待上传 %llu，未接受 %llu，附件 %llu，",
+                   (unsigned long long)said->own_n, (unsigned long long)said->acked_n,
+                   (unsigned long long)said->waiting, (unsigned long long)said->refused,
+                   (unsigned long long)said->attachments);
+    put_age(out, r);
+    if (r->state == REPLICA_ACTIVE)
+        buf_printf(out, "，证书还有 %lld 天", (long long)c->cert_days);
+    buf_u8(out, '\n');
+}
+
+static void text_office(struct buf *out, const struct status_job *s, const struct office *o)
+{
+    size_t n;
+    const struct computer *rows = computers(s, &n);
+    struct office_word word;
+
+    judge_office(s, o, &word);
+    if (word.computers == 0)
+        buf_printf(out, "%s（%06u）：没有在用的计算机\n", o->name, o->code);
+    else if (word.complete)
+        buf_printf(out, "%s（%06u）：已全部上传\n", o->name, o->code);
+    else
+        buf_printf(out, "%s（%06u）：尚未全部上传（%s）\n", o->name, o->code, buf_cstr(&word.why));
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].row.site == o->code)
+            text_replica(out, &rows[i]);
+    }
+    buf_release(&word.why);
+}
+
+/* Offices that never had a computer are left out. */
+static void text_offices(struct buf *out, const struct status_job *s)
+{
+    size_t n, n_replicas;
+    const struct office *offices = office_rows(s, &n);
+    const struct computer *replicas = computers(s, &n_replicas);
+
+    for (size_t i = 0; i < n; i++) {
+        bool any = false;
+
+        for (size_t k = 0; k < n_replicas; k++)
+            any = any || replicas[k].row.site == offices[i].code;
+        if (any)
+            text_office(out, s, &offices[i]);
+    }
+}
+
+/* ---- on the loop: the daemon ---- */
 
 static void put_refused(struct json *j, const char *key, const uint64_t refused[REFUSED_CODES])
 {
@@ -215,9 +418,10 @@ static void put_status(struct json *j, struct status_job *s)
     json_kv_str(j, "version", ZTC_VERSION);
     json_kv_uint(j, "started", d->started);
     put_authorities(j, d->authorities);
-    put_raw(j, "sites", &s->sites);
-    put_raw(j, "replicas", &s->replicas);
-    put_raw(j, "streams", &s->streams);
+    json_offices(j, s);
+    json_replicas(j, s);
+    json_key(j, "streams");
+    json_raw(j, buf_slice(&s->streams));
     put_counts(j, d);
     put_store(j, d);
     json_object_end(j);
@@ -239,7 +443,7 @@ static void put_text(const struct status_job *s, struct buf *out)
         buf_printf(out, "数据库暂不可写：%s %s\n", err_code(w.cause.ret), w.cause.text);
     else
         buf_printf(out, "数据库正常，已合并 %llu 项更改\n", (unsigned long long)w.changes);
-    buf_put(out, s->text.p, s->text.len);
+    text_offices(out, s);
 }
 
 static void status_done(struct write_job *job)
@@ -257,9 +461,8 @@ static void status_done(struct write_job *job)
     daemon_answer(s->call, job->ret, &job->err, &out, NULL);
     buf_release(&out);
     buf_release(&s->replicas);
-    buf_release(&s->sites);
+    buf_release(&s->offices);
     buf_release(&s->streams);
-    buf_release(&s->text);
     mem_free(s);
 }
 
@@ -276,8 +479,7 @@ void daemon_status(struct daemon *d, struct control_call *call, bool json)
     s->call = call;
     s->json = json;
     buf_init(&s->replicas, STATUS_MAX);
-    buf_init(&s->sites, STATUS_MAX);
+    buf_init(&s->offices, STATUS_MAX);
     buf_init(&s->streams, STATUS_MAX);
-    buf_init(&s->text, STATUS_MAX);
     writer_submit(d->writer, &s->job);
 }

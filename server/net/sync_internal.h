@@ -93,7 +93,7 @@ int conn_ask(struct conn *c, const Ztc__Hello *hello);
 int conn_submit(struct conn *c, const struct push_item *items, uint32_t count);
 int conn_read_refusals(struct conn *c, uint64_t from_n);
 int conn_refused_ack(struct conn *c, const Ztc__RefusedAck *m);
-void conn_said(struct conn *c, uint64_t waiting);
+void conn_said(struct conn *c, const Ztc__Statement *said);
 
 /* Work of it that is not committed yet shall not be. */
 void conn_cancel(struct conn *c);

@@ -90,8 +90,8 @@ static void start(struct conn *c, const struct server_update *up)
         ret = conn_renew(c, up->renew);
     if (ret == 0 && up->refused_ack != NULL)
         ret = conn_refused_ack(c, up->refused_ack);
-    if (up->said_waiting)
-        conn_said(c, up->waiting);
+    if (up->said != NULL)
+        conn_said(c, up->said);
     if (ret != 0)
         conn_end(c, ret, c->session.options->retry_after);
 }

@@ -208,9 +208,9 @@ struct heard_job {
     struct conn *conn;
     struct id replica;
     int64_t skew_ms;
-    uint64_t said_n, said_waiting;
+    struct statement said;
     char software[WIRE_SOFTWARE_MAX + 1];
-    bool only_waiting; /* a Ping's word: the rest stays as it was */
+    bool only_said; /* a Ping's word: the rest stays as it was */
     uint8_t fingerprint[HASH_SIZE]; /* of the certificate shown */
 };
 
@@ -222,15 +222,13 @@ static int run_heard(struct write_job *job, struct city *city, struct err *err)
 
     if (ret != 0)
         return ret;
-    if (r.said_n < r.accepted_n)
-        r.said_n = r.accepted_n; /* what it handed in since Hello */
-    if (j->only_waiting)
-        return city_replica_heard(city, &j->replica, job->now, r.skew_ms, r.said_n, j->said_waiting,
+    if (j->only_said)
+        return city_replica_heard(city, &j->replica, job->now, r.skew_ms, &j->said,
                                   slice_str(r.software), err);
     ret = city_cert_used(city, &j->replica, j->fingerprint, err);
     if (ret != 0)
         return ret;
-    return city_replica_heard(city, &j->replica, job->now, j->skew_ms, j->said_n, j->said_waiting,
+    return city_replica_heard(city, &j->replica, job->now, j->skew_ms, &j->said,
                               slice_str(j->software), err);
 }
 
@@ -257,14 +255,18 @@ static struct heard_job *heard_new(struct conn *c)
     return j;
 }
 
-void conn_said(struct conn *c, uint64_t waiting)
+void conn_said(struct conn *c, const Ztc__Statement *said)
 {
     struct heard_job *j = heard_new(c);
 
     if (j == NULL)
         return;
-    j->only_waiting = true;
-    j->said_waiting = waiting;
+    j->only_said = true;
+    j->said = (struct statement){.own_n = said->own_n,
+                                 .acked_n = said->acked_n,
+                                 .waiting = said->waiting,
+                                 .refused = said->refused,
+                                 .attachments = said->attachments};
     writer_submit(c->port->writer, &j->job);
 }
 
@@ -275,8 +277,11 @@ static void submit_hello(struct conn *c, const Ztc__Hello *m)
     if (j == NULL)
         return;
     j->skew_ms = (int64_t)(m->wall_clock - c->port->clock());
-    j->said_n = m->own_n;
-    j->said_waiting = m->waiting;
+    j->said = (struct statement){.own_n = m->own_n,
+                                 .acked_n = m->acked_n,
+                                 .waiting = m->waiting,
+                                 .refused = m->refused,
+                                 .attachments = m->attachments};
     memcpy(j->software, m->software.data, m->software.len);
     writer_submit(c->port->writer, &j->job);
 }

@@ -9,16 +9,19 @@
 
 extern const char embed_0101_city[];
 extern const char embed_0102_certificate[];
+extern const char embed_0103_statement[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
 
 static const char *const statements[CS_COUNT] = {
     [CS_REPLICA_BY_ID] = "SELECT no, id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
-                         " enrolled_at, seen_at, skew_ms, said_n, said_waiting, software"
+                         " enrolled_at, seen_at, skew_ms, said_n, said_acked_n,"
+                         " said_waiting, said_refused, said_attachments, software"
                          " FROM replica WHERE id = ?1",
     [CS_REPLICA_EACH] = "SELECT no, id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
-                        " enrolled_at, seen_at, skew_ms, said_n, said_waiting, software"
+                        " enrolled_at, seen_at, skew_ms, said_n, said_acked_n,"
+                        " said_waiting, said_refused, said_attachments, software"
                         " FROM replica ORDER BY site, k",
     [CS_REPLICA_ADD] = "INSERT INTO replica (id, site, k, state, serial, fingerprint, accepted_n,"
                        " own_chain, enrolled_at, seen_at, skew_ms, said_n, said_waiting, software)"
@@ -26,7 +29,8 @@ static const char *const statements[CS_COUNT] = {
     [CS_REPLICA_ANSWERED] = "UPDATE replica SET accepted_n = ?2, own_chain = ?3 WHERE no = ?1",
     [CS_REPLICA_STATE] = "UPDATE replica SET state = ?2 WHERE id = ?1",
     [CS_REPLICA_HEARD] = "UPDATE replica SET seen_at = ?2, skew_ms = ?3, said_n = ?4,"
-                         " said_waiting = ?5, software = ?6 WHERE id = ?1",
+                         " said_acked_n = ?5, said_waiting = ?6, said_refused = ?7,"
+                         " said_attachments = ?8, software = ?9 WHERE id = ?1",
     [CS_REPLICA_COUNT] = "SELECT count(*) FROM replica WHERE site = ?1",
     [CS_PROCESSED_PUT] = "INSERT INTO processed (pos, seq, chain) VALUES (?1, ?2, ?3)",
     [CS_PROCESSED_GET] = "SELECT seq, chain FROM processed WHERE pos = ?1",
@@ -58,6 +62,7 @@ static const char *const statements[CS_COUNT] = {
 static const struct store_step city_steps[] = {
     {"0101_city", embed_0101_city},
     {"0102_certificate", embed_0102_certificate},
+    {"0103_statement", embed_0103_statement},
     {NULL, NULL},
 };
 

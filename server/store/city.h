@@ -6,6 +6,7 @@
 #define ZTC_SERVER_CITY_H
 
 #include "common/ledger/head.h"
+#include "common/ledger/statement.h"
 #include "common/ledger/store.h"
 #include "server/core/judge.h"
 
@@ -66,7 +67,7 @@ struct replica_row {
     uint8_t own_chain[HASH_SIZE];   /* at accepted_n */
     msec_t enrolled_at, seen_at;
     int64_t skew_ms;   /* its clock minus the city's, at the last Hello */
-    uint64_t said_n, said_waiting; /* its last statement */
+    struct statement said; /* the last, at seen_at; zeros before the first */
     char software[65];
 };
 
@@ -76,10 +77,9 @@ int city_replica_each(struct city *c, int (*cb)(void *ctx, const struct replica_
                       struct err *err);
 int city_replica_set_state(struct city *c, const struct id *id, enum replica_state state,
                            struct err *err);
-/* What a Hello or Ping said. */
+/* What a Hello or Ping said, at AT. */
 int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t skew_ms,
-                       uint64_t said_n, uint64_t said_waiting, struct slice software,
-                       struct err *err);
+                       const struct statement *said, struct slice software, struct err *err);
 /* Chain of its own changes at N (0 … accepted_n). E_NOTFOUND. */
 int city_replica_chain(struct city *c, const struct id *id, uint64_t n, uint8_t ret[HASH_SIZE],
                        struct err *err);
@@ -114,6 +114,9 @@ int city_cert_used(struct city *c, const struct id *replica, const uint8_t print
 /* The one in use. E_NOTFOUND: enrolled by an older version, and not renewed yet. */
 int city_cert_get(struct city *c, const struct replica_row *r, struct city_cert *ret,
                   struct err *err);
+
+/* A setting (settings.h) as it is for SITE. */
+int64_t city_setting(struct city *c, const char *name, uint32_t site);
 
 /* ---- pushes ---- */
 

@@ -251,3 +251,10 @@ int city_actor(struct city *c, const char *login, struct actor *ret, struct err 
     arena_release(&a);
     return status;
 }
+
+int64_t city_setting(struct city *c, const char *name, uint32_t site)
+{
+    struct judge_facts facts = city_facts(c);
+
+    return setting(facts.settings, name, site);
+}

@@ -32,9 +32,12 @@ static void read_replica(sqlite3_stmt *st, struct replica_row *r)
     r->enrolled_at = (msec_t)sqlite3_column_int64(st, 9);
     r->seen_at = (msec_t)sqlite3_column_int64(st, 10);
     r->skew_ms = sqlite3_column_int64(st, 11);
-    r->said_n = (uint64_t)sqlite3_column_int64(st, 12);
-    r->said_waiting = (uint64_t)sqlite3_column_int64(st, 13);
-    copy_text(r->software, sizeof r->software, sql_text(st, 14));
+    r->said.own_n = (uint64_t)sqlite3_column_int64(st, 12);
+    r->said.acked_n = (uint64_t)sqlite3_column_int64(st, 13);
+    r->said.waiting = (uint64_t)sqlite3_column_int64(st, 14);
+    r->said.refused = (uint64_t)sqlite3_column_int64(st, 15);
+    r->said.attachments = (uint64_t)sqlite3_column_int64(st, 16);
+    copy_text(r->software, sizeof r->software, sql_text(st, 17));
 }
 
 int city_replica_get(struct city *c, const struct id *id, struct replica_row *ret, struct err *err)
@@ -98,17 +101,19 @@ int city_replica_set_state(struct city *c, const struct id *id, enum replica_sta
 }
 
 int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t skew_ms,
-                       uint64_t said_n, uint64_t said_waiting, struct slice software,
-                       struct err *err)
+                       const struct statement *said, struct slice software, struct err *err)
 {
     sqlite3_stmt *st = c->st[CS_REPLICA_HEARD];
 
     sql_bind_id(st, 1, id);
     sql_bind_int(st, 2, (int64_t)at);
     sql_bind_int(st, 3, skew_ms);
-    sql_bind_int(st, 4, (int64_t)said_n);
-    sql_bind_int(st, 5, (int64_t)said_waiting);
-    sql_bind_text(st, 6, software);
+    sql_bind_int(st, 4, (int64_t)said->own_n);
+    sql_bind_int(st, 5, (int64_t)said->acked_n);
+    sql_bind_int(st, 6, (int64_t)said->waiting);
+    sql_bind_int(st, 7, (int64_t)said->refused);
+    sql_bind_int(st, 8, (int64_t)said->attachments);
+    sql_bind_text(st, 9, software);
     return update_one(c, st, err);
 }
 

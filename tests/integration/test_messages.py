@@ -70,7 +70,8 @@ def everything(side):
 
 def what_the_city_heard(city, replica):
     known = [r for r in city.json("status")["replicas"] if r["id"] == replica]
-    return tuple(known[0][k] for k in ("accepted_n", "said_n", "said_waiting"))
+    said = known[0]["said"]
+    return known[0]["accepted_n"], said["n"], said["waiting"]
 
 
 def check_upkeep_changes_nothing(side):

@@ -259,7 +259,7 @@ static void refused(struct fixture *f, uint64_t first, uint64_t last)
 
 static struct client_ledger ledger(uint64_t own_n, uint64_t acked_n, uint64_t waiting)
 {
-    return (struct client_ledger){own_n, acked_n, waiting};
+    return (struct client_ledger){.own_n = own_n, .acked_n = acked_n, .waiting = waiting};
 }
 
 static void applied(struct fixture *f, uint32_t stream, uint64_t seq, struct client_ledger l)

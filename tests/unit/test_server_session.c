@@ -321,6 +321,7 @@ static void test_server_session__narrative(void **state)
     struct server_event ev = {.kind = SERVER_REFUSALS};
     Ztc__RefusedAck ack = ZTC__REFUSED_ACK__INIT;
     Ztc__Ping ping = ZTC__PING__INIT;
+    Ztc__Statement said = ZTC__STATEMENT__INIT;
     Ztc__Bye bye = ZTC__BYE__INIT;
 
     greet(f, hello());
@@ -356,10 +357,10 @@ static void test_server_session__narrative(void **state)
     frame(f, ZTC__FRAME__KIND_REFUSED_ACK, &ack);
     expect(f, "acknowledged 2 until 4\n");
     ping.answer = true;
-    ping.has_waiting = true;
+    ping.said = &said;
     frame(f, ZTC__FRAME__KIND_PING, &ping);
     expect(f, "ping\n");
-    assert_true(f->up.said_waiting);
+    assert_non_null(f->up.said);
     bye.code = wire_data(slice_str("ZT-CLOSED"));
     frame(f, ZTC__FRAME__KIND_BYE, &bye);
     expect(f, "close flushed\n");
