@@ -6,6 +6,7 @@
 #include "client/net/agent.h"
 
 #include "common/base/hex.h"
+#include "common/cmd/settings.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -239,6 +240,27 @@ int cmd_status(const struct args *a, struct err *err)
 
     if (ret == 0)
         ret = print_status(&w);
+    work_close(&w);
+    return ret;
+}
+
+/* ---- settings ---- */
+
+static int print_settings(struct work *w)
+{
+    struct replica_facts facts;
+    int ret = replica_facts(w->home.replica, &facts, w->err);
+
+    return ret != 0 ? ret : show_settings(&w->view, facts.site, w->err);
+}
+
+int cmd_settings(const struct args *a, struct err *err)
+{
+    struct work w;
+    int ret = work_open(&w, a, err);
+
+    if (ret == 0)
+        ret = print_settings(&w);
     work_close(&w);
     return ret;
 }

@@ -37,6 +37,7 @@ static const struct command commands[] = {
     {"user list", "", "列出账户", OPT_BIT(WHERE) | OPT_BIT(LIMIT), 0, 0, cmd_user_list},
     {"receipt", "记录 [--out 文件] | --check 文件", "一条记录已由市级收存的凭证，或核对凭证文件",
      OPT_BIT(OUT) | OPT_BIT(CHECK), 0, 1, cmd_receipt},
+    {"settings", "", "本单位现行的系统设置，由市级设定", 0, 0, 0, cmd_settings},
     {"verify", "", "校验本机的全部记录", 0, 0, 0, cmd_verify},
     {"rebuild", "", "由记录重建各表", 0, 0, 0, cmd_rebuild},
     {NULL, NULL, NULL, 0, 0, 0, NULL},

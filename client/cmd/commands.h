@@ -51,6 +51,7 @@ int cmd_resolve(const struct args *a, struct err *err);
 int cmd_refused(const struct args *a, struct err *err);
 int cmd_status(const struct args *a, struct err *err);
 int cmd_receipt(const struct args *a, struct err *err);
+int cmd_settings(const struct args *a, struct err *err);
 int cmd_verify(const struct args *a, struct err *err);
 int cmd_rebuild(const struct args *a, struct err *err);
 int cmd_enrol(const struct args *a, struct err *err);

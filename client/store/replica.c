@@ -103,6 +103,7 @@ static void forget(struct replica *r)
     r->open = false;
     r->failed = false;
     r->has_actor = false;
+    r->has_settings = false;
     r->letters[0] = '\0';
     memset(r->known, 0, sizeof r->known);
     r->serial.kind = NULL;
@@ -198,6 +199,7 @@ void replica_close(struct replica *r)
     for (unsigned i = 0; i < RS_COUNT; i++)
         (void)sqlite3_finalize(r->st[i]); /* repeats an old result */
     store_close(r->store);
+    setting_table_release(&r->setting_rows);
     buf_release(&r->scratch);
     buf_release(&r->bytes);
     mem_free(r);

@@ -3,6 +3,7 @@
 #define ZTC_CLIENT_REPLICA_INTERNAL_H
 
 #include "client/store/replica.h"
+#include "common/catalogue/settings.h"
 #include "common/ledger/sql.h"
 
 /* Bound of what one act, entry or refusal may take of memory while it is worked on. */
@@ -81,6 +82,9 @@ struct replica {
     /* Known since the transaction began; forgotten at its end. */
     struct actor actor;
     bool has_actor;
+    struct setting_table setting_rows;
+    struct settings settings; /* of setting_rows */
+    bool has_settings;
     char letters[16];
     struct known known[KNOWN_MAX];
     struct serial serial;

@@ -241,6 +241,21 @@ static int judge_all(struct writing *w, struct draft *drafts, size_t n, struct e
     return w->n > 0 ? keep_act(w, err) : 0;
 }
 
+/* What the city has set, as far as `shared` has come. */
+static int read_settings(struct replica *r, struct err *err)
+{
+    int ret;
+
+    if (r->has_settings)
+        return 0;
+    setting_table_clear(&r->setting_rows);
+    ret = store_row_each(r->store, catalogue_kind_named("setting"), setting_table_take,
+                         &r->setting_rows, err);
+    r->settings = setting_table_settings(&r->setting_rows);
+    r->has_settings = ret == 0;
+    return ret;
+}
+
 static int prepare(struct writing *w, size_t n, const struct id *account, struct err *err)
 {
     struct replica *r = w->r;
@@ -250,6 +265,8 @@ static int prepare(struct writing *w, size_t n, const struct id *account, struct
     if (n > ACT_MAX_CHANGES)
         return err_set(err, E_TOOBIG, "一次操作最多 %u 项更改", ACT_MAX_CHANGES);
     ret = find_actor(r, w->a, account, err);
+    if (ret == 0)
+        ret = read_settings(r, err);
     if (ret == 0 && w->seen == UINT64_MAX) {
         ret = store_stream_get(r->store, r->own.site, &h, err);
         w->seen = h.seq;
@@ -262,7 +279,8 @@ static int prepare(struct writing *w, size_t n, const struct id *account, struct
         return err_set(err, E_NOMEM, NULL);
     w->rows = (struct store_lookup){.store = r->store, .arena = w->a};
     w->lookup = store_lookup(&w->rows);
-    w->check = (struct check){.lookup = &w->lookup, .today = cal_day_of(w->now)};
+    w->check = (struct check){
+        .lookup = &w->lookup, .settings = &r->settings, .today = cal_day_of(w->now)};
     return 0;
 }
 

@@ -8,7 +8,7 @@
 #include "common/catalogue/value.h"
 
 /* Raised whenever a kind, field, code or transition is added. */
-#define CATALOGUE_VERSION 1
+#define CATALOGUE_VERSION 2
 
 #define SITE_CITY 431000u /* 市本级 */
 

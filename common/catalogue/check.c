@@ -12,6 +12,9 @@
 
 #include "common/base/text.h"
 #include "common/catalogue/rules.h"
+#include "common/catalogue/settings.h"
+
+#define SITES_MEMORY 4096u /* one pointer is found */
 
 /* ---- one value ---- */
 
@@ -646,6 +649,47 @@ static int rule_attachment(const struct judged *j)
     return broken(j, "mime", "不在允许的文件类型之内");
 }
 
+static int refuse_setting(const struct judged *j, const struct setting_info *info)
+{
+    if (setting_is_date(info)) {
+        return err_set(j->err, E_INVALID, "“%s”应为年月日八位数字，0 表示未定", info->label);
+    }
+    return err_set(j->err, E_INVALID, "“%s”应在 %lld 到 %lld 之间", info->label,
+                   (long long)info->min, (long long)info->max);
+}
+
+static int setting_site_exists(const struct judged *j)
+{
+    const struct value *site = row_named(j->row, "for_site");
+    struct row **rows;
+    struct arena a;
+    size_t n = 1;
+    int ret = 0;
+
+    if (j->c->lookup == NULL || value_is_null(site)) {
+        return 0;
+    }
+    arena_init(&a, SITES_MEMORY);
+    ret = lookup_find(j->c->lookup, &a, "site", "code", site, &rows, &n);
+    arena_release(&a);
+    return ret != 0 ? ret : n > 0 ? 0 : broken(j, "for_site", "不是已有的县市区代码");
+}
+
+static int rule_setting(const struct judged *j)
+{
+    struct slice name = row_text(j->row, "name");
+
+    for (unsigned i = 0; i < settings_n; i++) {
+        const struct setting_info *info = &settings_list[i];
+        if (!slice_eq(name, slice_str(info->name))) {
+            continue;
+        }
+        return setting_valid(info, row_int(j->row, "value")) ? setting_site_exists(j)
+                                                             : refuse_setting(j, info);
+    }
+    return broken(j, "name", "不是已有的设置项");
+}
+
 static const struct kind_rule {
     const char *kind;
     int (*judge)(const struct judged *j);
@@ -669,6 +713,7 @@ static const struct kind_rule {
     {"feedback", rule_feedback},
     {"user_account", rule_user_account},
     {"attachment", rule_attachment},
+    {"setting", rule_setting},
 };
 
 int check_row(const struct check *c, const struct row *row, struct err *err)

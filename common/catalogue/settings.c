@@ -1,6 +1,8 @@
 /* Defaults of domain.md §2.5, §4.6, §5.5 and §1.8: "(default)" there marks our own choice. */
 #include "common/catalogue/settings.h"
 
+#include "common/base/mem.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -69,6 +71,130 @@ const struct setting_info *setting_info(const char *name)
         }
     }
     return NULL;
+}
+
+bool setting_is_date(const struct setting_info *info)
+{
+    return strcmp(info->unit, "日期") == 0;
+}
+
+static bool is_day(int64_t digits)
+{
+    struct cal_date d = {(int)(digits / 10000), (int)(digits / 100 % 100), (int)(digits % 100)};
+    struct cal_date back = cal_date(cal_day(d));
+
+    return d.year >= 1900 && d.month >= 1 && d.month <= 12 && back.year == d.year &&
+           back.month == d.month && back.day == d.day;
+}
+
+bool setting_valid(const struct setting_info *info, int64_t value)
+{
+    if (value < info->min || value > info->max) {
+        return false;
+    }
+    return !setting_is_date(info) || value == 0 || is_day(value);
+}
+
+/* ---- records in force ---- */
+
+static const struct setting_info *info_of(struct slice name)
+{
+    for (unsigned i = 0; i < settings_n; i++) {
+        if (slice_eq(name, slice_str(settings_list[i].name))) {
+            return &settings_list[i];
+        }
+    }
+    return NULL;
+}
+
+/* Six digits as a number; 0 when it is none. */
+static uint32_t site_of(struct slice digits)
+{
+    uint32_t site = 0;
+
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.p[i] < '0' || digits.p[i] > '9') {
+            return 0;
+        }
+        site = site * 10 + (digits.p[i] - '0');
+    }
+    return site;
+}
+
+static bool room_for_one(struct setting_table *t)
+{
+    size_t cap = t->cap == 0 ? 16 : t->cap * 2;
+
+    if (t->n < t->cap) {
+        return true;
+    }
+    struct setting_row *more = mem_realloc(t->rows, cap * sizeof *more);
+    if (more == NULL) {
+        return false;
+    }
+    t->rows = more;
+    t->cap = cap;
+    return true;
+}
+
+int setting_table_take(void *table, struct row *row)
+{
+    struct setting_table *t = table;
+    const struct setting_info *info = info_of(row_text(row, "name"));
+    struct slice for_site = row_text(row, "for_site");
+    uint32_t site = site_of(for_site);
+    int64_t value = row_int(row, "value");
+
+    if (row_voided(row) || info == NULL || !setting_valid(info, value) ||
+        (site == 0) != (for_site.len == 0)) {
+        return 0;
+    }
+    if (!room_for_one(t)) {
+        return E_NOMEM;
+    }
+    t->rows[t->n++] = (struct setting_row){info, site, value, row->id};
+    return 0;
+}
+
+void setting_table_clear(struct setting_table *t)
+{
+    t->n = 0;
+}
+
+void setting_table_release(struct setting_table *t)
+{
+    mem_free(t->rows);
+    *t = (struct setting_table){.rows = NULL};
+}
+
+const struct setting_row *setting_table_find(const struct setting_table *t, const char *name,
+                                             uint32_t site)
+{
+    const struct setting_row *general = NULL;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct setting_row *row = &t->rows[i];
+        if (strcmp(row->info->name, name) != 0) {
+            continue;
+        }
+        if (site != 0 && row->site == site) {
+            return row;
+        }
+        general = row->site == 0 ? row : general;
+    }
+    return general;
+}
+
+static int64_t table_get(void *ctx, const char *name, uint32_t site)
+{
+    const struct setting_row *row = setting_table_find(ctx, name, site);
+
+    return row != NULL ? row->value : setting(NULL, name, site);
+}
+
+struct settings setting_table_settings(struct setting_table *t)
+{
+    return (struct settings){.get = table_get, .ctx = t};
 }
 
 int64_t setting(const struct settings *s, const char *name, uint32_t site)

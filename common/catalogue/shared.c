@@ -27,6 +27,7 @@ static const struct twin {
     {"studio_assessment", {"studio_id", "year"}, NULL, "该工作室本年度已有考核"},
     {"group_assessment", {"group_id", "year"}, NULL, "该小组本年度已有考核"},
     {"score_rule", {"code", "year"}, NULL, "本年度已有此规则代码"},
+    {"setting", {"name", "for_site"}, NULL, "该单位已有此项设置"},
 };
 
 /* Looking for another record that is the same in what counts. */

@@ -48,6 +48,7 @@ int deed_add(struct deed *d);
 int deed_set(struct deed *d);
 int deed_do(struct deed *d);
 int deed_import(struct deed *d);
+int deed_setting_set(struct deed *d);
 int deed_rebuild(struct deed *d);
 int deed_ca_rotate(struct deed *d);
 int deed_ca_drop_old(struct deed *d);

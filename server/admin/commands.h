@@ -15,5 +15,6 @@ int cmd_ls(const struct args *a, struct err *err);
 int cmd_show(const struct args *a, struct err *err);
 int cmd_log(const struct args *a, struct err *err);
 int cmd_user_list(const struct args *a, struct err *err);
+int cmd_setting_list(const struct args *a, struct err *err);
 
 #endif

@@ -30,6 +30,7 @@ static const struct {
     {"set", deed_set, false},           {"do", deed_do, false},
     {"import", deed_import, false},     {"rebuild", deed_rebuild, true},
     {"ca rotate", deed_ca_rotate, true}, {"ca drop-old", deed_ca_drop_old, true},
+    {"setting set", deed_setting_set, false},
 };
 
 static const char *const option_names[OPT_COUNT] = {

@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/cmd/import.h"
+#include "common/cmd/settings.h"
 #include "common/cmd/width.h"
 #include "common/crypto/hash.h"
 #include "common/wire/token.h"
@@ -372,6 +373,92 @@ int deed_enrol(struct deed *d)
     ret = text.ret;
     buf_release(&text);
     return ret;
+}
+
+/* ---- settings ---- */
+
+struct wanted {
+    const char *name;
+    struct value site;
+    struct row *row; /* what is in force, in the arguments' arena; NULL: nothing */
+    struct arena *arena;
+};
+
+static int match_setting(void *ctx, struct row *row)
+{
+    struct wanted *w = ctx;
+
+    if (row_voided(row) || !slice_eq(row_text(row, "name"), slice_str(w->name)) ||
+        !value_eq(row_named(row, "for_site"), &w->site))
+        return 0;
+    w->row = row_dup(w->arena, row);
+    return w->row != NULL ? 0 : E_NOMEM;
+}
+
+static void put_field(struct change *c, const char *name, struct value v)
+{
+    c->fields[c->n_fields++] =
+        (struct field_change){.tag = kind_field_named(catalogue_kind(c->kind), name)->tag,
+                              .form = FORM_SET,
+                              .v = v};
+}
+
+/* A change of the record in force, or a first record; the same value again is no deed. */
+static int write_setting(struct deed *d, const struct wanted *w, int64_t value,
+                         const struct actor *actor)
+{
+    const char *note = args_text(d->args, OPT_NOTE);
+    struct field_change fields[4];
+    struct change c = {.op = w->row != NULL ? OP_SET : OP_CREATE,
+                       .kind = catalogue_kind_named("setting")->tag,
+                       .fields = fields};
+    bool same = w->row != NULL && row_int(w->row, "value") == value;
+    int ret = 0;
+
+    if (w->row != NULL) {
+        c.record = w->row->id;
+    } else {
+        put_field(&c, "name", value_str(w->name));
+        if (w->site.type != V_NULL)
+            put_field(&c, "for_site", w->site);
+    }
+    if (!same)
+        put_field(&c, "value", value_int(value));
+    if (note != NULL)
+        put_field(&c, "note", value_str(note));
+    if (c.n_fields > 0)
+        ret = write_act(d, &c, actor);
+    return ret != 0 ? ret : tell(d, &c);
+}
+
+int deed_setting_set(struct deed *d)
+{
+    const char *site = args_text(d->args, OPT_SITE);
+    struct wanted w = {.site = site != NULL ? value_str(site) : value_null(),
+                       .arena = d->args->arena};
+    const struct setting_info *info;
+    struct actor actor;
+    struct pair *pair;
+    uint32_t code;
+    int64_t value;
+    size_t n;
+    int ret = args_word_pairs(d->args, 0, &pair, &n, d->err);
+
+    if (ret == 0 && site != NULL)
+        ret = check_site(d, site, &code);
+    if (ret == 0)
+        ret = find_actor(d, &actor);
+    if (ret != 0)
+        return ret;
+    info = settings_named(pair->name);
+    if (info == NULL)
+        return err_set(d->err, E_USAGE, "没有设置项“%s”，请看 ztcd setting list", pair->name);
+    w.name = info->name;
+    ret = settings_parse(info, pair->value, &value, d->err);
+    if (ret == 0)
+        ret = store_row_each(d->view.store, catalogue_kind_named("setting"), match_setting, &w,
+                             d->err);
+    return ret != 0 ? ret : write_setting(d, &w, value, &actor);
 }
 
 /* ---- replicas ---- */

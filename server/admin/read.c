@@ -2,6 +2,9 @@
 #include "server/admin/admin.h"
 #include "server/admin/commands.h"
 
+#include "common/cmd/settings.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 #define LIMIT_MAX UINT64_C(100000000)
@@ -107,6 +110,41 @@ static int show_users(struct reading *r)
 int cmd_user_list(const struct args *a, struct err *err)
 {
     return run(a, show_users, err);
+}
+
+/* The site that --site names; 0 without it. */
+static int site_given(struct reading *r, uint32_t *ret)
+{
+    const char *text = args_text(r->args, OPT_SITE);
+    const struct kind *sites = catalogue_kind_named("site");
+    struct store_filter code = {.tag = kind_field_named(sites, "code")->tag};
+    uint64_t n = 0;
+    int status;
+
+    *ret = 0;
+    if (text == NULL)
+        return 0;
+    code.v = value_str(text);
+    status = store_row_count(r->store, sites, &code, 1, 0, &n, r->err);
+    if (status != 0)
+        return status;
+    if (n == 0)
+        return err_set(r->err, E_USAGE, "没有代码为“%s”的县市区", text);
+    *ret = (uint32_t)strtoul(text, NULL, 10);
+    return 0;
+}
+
+static int show_setting_list(struct reading *r)
+{
+    uint32_t site;
+    int ret = site_given(r, &site);
+
+    return ret != 0 ? ret : show_settings(&r->view, site, r->err);
+}
+
+int cmd_setting_list(const struct args *a, struct err *err)
+{
+    return run(a, show_setting_list, err);
 }
 
 static int resolve(struct reading *r, struct row **ret)

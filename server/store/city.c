@@ -149,8 +149,6 @@ static int load_streams(struct city *c, struct err *err)
     return ret;
 }
 
-static int64_t read_setting(void *ctx, const char *name, uint32_t site);
-
 static int prepare(struct city *c, struct err *err)
 {
     c->known = mem_calloc(KNOWN_SLOTS, sizeof *c->known);
@@ -158,7 +156,6 @@ static int prepare(struct city *c, struct err *err)
     if (c->known == NULL || c->exists == NULL)
         return err_set(err, E_NOMEM, NULL);
     c->db = store_db(c->store);
-    c->settings = (struct settings){.get = read_setting, .ctx = c};
     for (unsigned i = 0; i < CS_COUNT; i++) {
         int ret = sql_prepare(c->db, statements[i], &c->st[i], err);
 
@@ -166,18 +163,6 @@ static int prepare(struct city *c, struct err *err)
             return ret;
     }
     return 0;
-}
-
-static int64_t read_setting(void *ctx, const char *name, uint32_t site)
-{
-    struct city *c = ctx;
-    int64_t preset = setting(NULL, name, site);
-    char key[96];
-
-    (void)sqlite3_snprintf(sizeof key, key, "setting.%s", name);
-    preset = store_meta_int(c->store, key, preset);
-    (void)sqlite3_snprintf(sizeof key, key, "setting.%s.%u", name, site);
-    return store_meta_int(c->store, key, preset);
 }
 
 static struct city *new_city(const struct city_options *o)
@@ -312,6 +297,7 @@ void city_close(struct city *c)
     }
     arena_release(&c->arena);
     marker_close(c->marker);
+    setting_table_release(&c->setting_rows);
     mem_free(c->exists);
     mem_free(c->known);
     store_close(c->store);
@@ -371,6 +357,7 @@ int city_begin(struct city *c, msec_t now, struct err *err)
     c->now = now;
     c->in_group = true;
     c->n_advanced = 0;
+    c->settings_read = false;
     return 0;
 }
 
@@ -379,6 +366,7 @@ void city_forget(struct city *c)
     memset(c->known, 0, KNOWN_SLOTS * sizeof *c->known);
     c->n_actors = 0;
     c->n_counters = 0;
+    c->settings_read = false;
     c->replica.no = 0;
     c->replica_ahead = false;
 }

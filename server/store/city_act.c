@@ -56,6 +56,8 @@ int city_write(struct city *c, const struct judgement *judged, struct err *err)
         ret = put_row(c, judged->before[i], judged->rows[i], err);
         if (strcmp(judged->rows[i]->kind->name, "user_account") == 0)
             c->n_actors = 0;
+        else if (strcmp(judged->rows[i]->kind->name, "setting") == 0)
+            c->settings_read = false;
     }
     return ret != 0 ? ret : city_counters_put(c, err);
 }

@@ -162,8 +162,26 @@ int city_counters_put(struct city *c, struct err *err)
     return ret;
 }
 
+static int64_t read_setting(void *ctx, const char *name, uint32_t site)
+{
+    struct city *c = ctx;
+    struct settings rows = setting_table_settings(&c->setting_rows);
+
+    if (!c->settings_read) {
+        int ret;
+
+        setting_table_clear(&c->setting_rows);
+        ret = store_row_each(c->store, catalogue_kind_named("setting"), setting_table_take,
+                             &c->setting_rows, NULL);
+        note_failure(c, ret);
+        c->settings_read = ret == 0;
+    }
+    return setting(&rows, name, site);
+}
+
 struct judge_facts city_facts(struct city *c)
 {
+    c->settings = (struct settings){.get = read_setting, .ctx = c};
     c->lookup_on = (struct store_lookup){.store = c->store, .arena = &c->arena};
     c->lookup = store_lookup(&c->lookup_on);
     c->n_counters = 0;

@@ -2,6 +2,7 @@
 #ifndef ZTC_SERVER_CITY_INTERNAL_H
 #define ZTC_SERVER_CITY_INTERNAL_H
 
+#include "common/catalogue/settings.h"
 #include "common/ledger/sql.h"
 #include "server/store/city.h"
 #include "server/store/marker.h"
@@ -53,10 +54,10 @@ struct city {
     const struct hasher *hasher;
     struct random random;
     struct signer signer;
-    struct settings settings;
     struct marker *marker; /* or NULL */
     void (*on_act)(void *ctx, const struct act *act); /* or NULL */
     void *on_act_ctx;
+    struct settings settings; /* of setting_rows, which are read when first asked for in a group */
     struct id ledger, incarnation;
     struct city_stream streams[CITY_STREAMS_MAX];
     unsigned n_streams;
@@ -69,6 +70,8 @@ struct city {
     struct known *known; /* by known_slot() */
     struct actor actors[ACTORS_MAX];
     unsigned n_actors;
+    struct setting_table setting_rows;
+    bool settings_read;
     struct counter counters[COUNTERS_MAX]; /* touched by the present act */
     unsigned n_counters;
     struct replica_row replica; /* the last one pushed for; no 0: none */

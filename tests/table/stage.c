@@ -71,7 +71,8 @@ static const char story[] =
     "adoption.case_kind=proposal_case adoption.case_id=@proposal_case "
     "attachment.target_kind=opinion attachment.target_id=@opinion attachment.mime=image/png "
     "expense.handler=李经 expense.approver=王审 "
-    "user_account.role=finance user_account.login=story";
+    "user_account.role=finance user_account.login=story "
+    "setting.name=warn_days setting.for_site= setting.value=10";
 
 /* Kinds of which the story has more than one record from the start. */
 static const struct {

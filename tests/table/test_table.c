@@ -29,7 +29,7 @@ static const struct condition {
 } conditions[] = {
     {"submission_complete", "", "submission.lead_member=@member member.status=resigned"},
     {"second_person", "", NULL},
-    {"review_off", "", NULL},
+    {"review_off", "setting.name=county_review setting.value=0", "setting.value=1"},
     {"not_received", "submission.received_at=", "submission.received_at=2026-03-05T09:00"},
     {"no_case", "submission.case_id= submission.case_kind= proposal_case.submission_id=",
      "submission.case_id=@case_card"},
@@ -151,15 +151,6 @@ static bool is_later(const struct transition *t)
 {
     for (unsigned i = 0; t->guards[i] != NULL; i++) {
         if (guard_named(t->guards[i])->judge == NULL)
-            return true;
-    }
-    return false;
-}
-
-static bool has_guard(const struct transition *t, const char *guard)
-{
-    for (unsigned i = 0; t->guards[i] != NULL; i++) {
-        if (strcmp(t->guards[i], guard) == 0)
             return true;
     }
     return false;
@@ -323,24 +314,14 @@ static struct attempt attempt_of(struct walk *w, const struct trial *t)
     return a;
 }
 
-/* The city may let a county report without its own review; its setting, not its table, says so. */
-static void put_settings(struct walk *w, const struct trial *t, const struct transition *tr)
-{
-    if (t->place != AT_COUNTY && has_guard(tr, "review_off"))
-        assert_int_equal(store_meta_put_int(city_store(w->s.city), "setting.county_review", 0,
-                                            NULL),
-                         0);
-}
-
 /* ---- one step ---- */
 
-static int enter_and_try(struct walk *w, const struct trial *t, const struct transition *tr,
-                         struct row **ret_before, struct row **ret_after)
+static int enter_and_try(struct walk *w, const struct trial *t, struct row **ret_before,
+                         struct row **ret_after)
 {
     struct attempt a = attempt_of(w, t);
 
     stage_enter(&w->s, t->place, t->from == NULL ? t->kind : NULL);
-    put_settings(w, t, tr);
     *ret_before = stage_look(&w->s, t->place, t->kind);
     int ret = stage_try(&w->s, t->place, &a);
     *ret_after = stage_look(&w->s, t->place, t->kind);
@@ -348,11 +329,10 @@ static int enter_and_try(struct walk *w, const struct trial *t, const struct tra
     return ret;
 }
 
-static void must_refuse(struct walk *w, const struct trial *t, const struct transition *tr,
-                        int expected)
+static void must_refuse(struct walk *w, const struct trial *t, int expected)
 {
     struct row *before, *after;
-    int ret = enter_and_try(w, t, tr, &before, &after);
+    int ret = enter_and_try(w, t, &before, &after);
 
     if (ret != expected)
         fault(w, t, ret, err_code(expected));
@@ -371,7 +351,7 @@ static void fail_guards(struct walk *w, struct trial t, const struct transition 
         tell(w, t.kind, t.from, t.to, tr);
         stage_tell(&w->s, c->fails);
         t.what = tr->guards[i];
-        must_refuse(w, &t, tr, E_GUARD);
+        must_refuse(w, &t, E_GUARD);
         w->guards++;
     }
 }
@@ -386,16 +366,9 @@ static void empty_fields(struct walk *w, struct trial t, const struct transition
         tell(w, t.kind, t.from, t.to, tr);
         tell_field(w, t.kind, f->name, "");
         t.what = f->name;
-        must_refuse(w, &t, tr, E_INVALID);
+        must_refuse(w, &t, E_INVALID);
         w->fields++;
     }
-}
-
-/* The county judges by the settings' defaults: a site where the city has switched review off learns it
- * at the merge. */
-static bool off_here(const struct trial *t, const struct transition *tr)
-{
-    return t->place == AT_COUNTY && has_guard(tr, "review_off");
 }
 
 static void step_allowed(struct walk *w, const struct trial *t, const struct transition *tr)
@@ -403,11 +376,11 @@ static void step_allowed(struct walk *w, const struct trial *t, const struct tra
     struct row *before, *after;
 
     tell(w, t->kind, t->from, t->to, tr);
-    if (is_later(tr) || off_here(t, tr)) {
-        must_refuse(w, t, tr, is_later(tr) ? E_GUARD_LATER : E_GUARD);
-        w->later += is_later(tr);
+    if (is_later(tr)) {
+        must_refuse(w, t, E_GUARD_LATER);
+        w->later++;
     } else {
-        int ret = enter_and_try(w, t, tr, &before, &after);
+        int ret = enter_and_try(w, t, &before, &after);
 
         if (ret != 0)
             fault(w, t, ret, "accepted");

@@ -191,6 +191,74 @@ static void test_settings__defaults(void **state)
     }
 }
 
+static struct row *put_setting(struct shelf *s, const char *name, const char *site,
+                               const char *value)
+{
+    return shelf_put(s, "setting", "name", name, "for_site", site, "value", value, NULL);
+}
+
+/* The site's own row, else the general one, else the preset. */
+static void test_settings__own_then_general_then_preset(void **state)
+{
+    struct setting_table t = {.n = 0};
+    struct settings rows = setting_table_settings(&t);
+    struct shelf s;
+
+    (void)state;
+    shelf_init(&s);
+    put_setting(&s, "sign_days", "431021", "7");
+    put_setting(&s, "sign_days", "", "5");
+    put_setting(&s, "route_days", "431021", "9");
+    shelf_set(&s, put_setting(&s, "review_days", "", "9"), "voided", "1");
+    for (size_t i = 0; i < s.n; i++) {
+        assert_int_equal(setting_table_take(&t, s.rows[i]), 0);
+    }
+    assert_int_equal(setting(&rows, "sign_days", 431021), 7);
+    assert_int_equal(setting(&rows, "sign_days", 431081), 5);
+    assert_int_equal(setting(&rows, "sign_days", 0), 5);
+    assert_int_equal(setting(&rows, "route_days", 431081), 5); /* preset */
+    assert_int_equal(setting(&rows, "route_days", 0), 5);
+    assert_int_equal(setting(&rows, "review_days", 431021), 15);
+    assert_null(setting_table_find(&t, "review_days", 431021));
+    setting_table_clear(&t);
+    assert_int_equal(setting(&rows, "sign_days", 431021), 3);
+    setting_table_release(&t);
+    shelf_release(&s);
+}
+
+/* What a newer city may send does no harm. */
+static void test_settings__unknown_rows_are_passed_over(void **state)
+{
+    static const char *const odd[][3] = {{"no_such_setting", "", "1"},
+                                         {"county_review", "", "2"},
+                                         {"go_live", "", "20260231"},
+                                         {"sign_days", "43102x", "9"}};
+    struct setting_table t = {.n = 0};
+    struct shelf s;
+
+    (void)state;
+    shelf_init(&s);
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        assert_int_equal(setting_table_take(&t, put_setting(&s, odd[i][0], odd[i][1], odd[i][2])),
+                         0);
+    }
+    assert_int_equal(t.n, 0);
+    setting_table_release(&t);
+    shelf_release(&s);
+}
+
+static void test_settings__valid(void **state)
+{
+    const struct setting_info *day = setting_info("go_live"), *review = setting_info("county_review");
+
+    (void)state;
+    assert_true(setting_valid(day, 0) && setting_valid(day, 20260101) && setting_valid(day, 20240229));
+    assert_false(setting_valid(day, 20260229) || setting_valid(day, 20261301) ||
+                 setting_valid(day, 20260100) || setting_valid(day, 1) || setting_valid(day, -1));
+    assert_true(setting_valid(review, 0) && setting_valid(review, 1));
+    assert_false(setting_valid(review, 2) || setting_valid(review, -1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +271,9 @@ int main(void)
         cmocka_unit_test(test_lookup__follows_references),
         cmocka_unit_test(test_workday__holidays_and_weekends),
         cmocka_unit_test(test_settings__defaults),
+        cmocka_unit_test(test_settings__own_then_general_then_preset),
+        cmocka_unit_test(test_settings__unknown_rows_are_passed_over),
+        cmocka_unit_test(test_settings__valid),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,6 +303,57 @@ static void test_row__conditions(void **state)
     shelf_release(&s);
 }
 
+static void test_row__settings(void **state)
+{
+    static const struct {
+        const char *name, *site, *value, *label;
+    } broken[] = {
+        {"no_such_setting", "", "1", "设置项"},
+        {"county_review", "", "2", "县级审核"},
+        {"go_live", "", "20260231", "启用日期"},
+        {"go_live", "439999", "20260201", "适用单位"},
+    };
+    struct shelf s;
+    struct err err = {0};
+
+    (void)state;
+    shelf_init(&s);
+    shelf_put(&s, "site", "code", "431021", NULL);
+    struct row *good = shelf_put(&s, "setting", "name", "go_live", "for_site", "431021", "value",
+                                 "20260201", NULL);
+    assert_int_equal(check_row(&s.check, good, &err), 0);
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        struct row *row = shelf_put(&s, "setting", "name", broken[i].name, "for_site",
+                                    broken[i].site, "value", broken[i].value, NULL);
+        err = (struct err){0};
+        assert_int_equal(check_row(&s.check, row, &err), E_INVALID);
+        assert_non_null(strstr(err.text, broken[i].label));
+    }
+    shelf_release(&s);
+}
+
+/* One setting a site, and one in general. */
+static void test_shared__one_setting_a_site(void **state)
+{
+    struct shelf s;
+    struct err err = {0};
+    uint32_t tag;
+
+    (void)state;
+    shelf_init(&s);
+    shelf_put(&s, "setting", "name", "sign_days", "value", "5", NULL);
+    struct row *own = shelf_put(&s, "setting", "name", "sign_days", "for_site", "431021", "value",
+                                "7", NULL);
+    assert_int_equal(check_shared(&s.check, own, &tag, &err), 0);
+    struct row *again = shelf_put(&s, "setting", "name", "sign_days", "value", "6", NULL);
+    assert_int_equal(check_shared(&s.check, again, &tag, &err), E_CONFLICT);
+    shelf_set(&s, again, "for_site", "431021");
+    assert_int_equal(check_shared(&s.check, again, &tag, &err), E_CONFLICT);
+    shelf_set(&s, own, "voided", "1");
+    assert_int_equal(check_shared(&s.check, again, &tag, &err), 0);
+    shelf_release(&s);
+}
+
 /* One broken rule each, on a record that is otherwise whole. */
 static void test_row__rules_of_kinds(void **state)
 {
@@ -533,6 +584,8 @@ int main(void)
         cmocka_unit_test(test_value__sealed_and_erased_where_allowed),
         cmocka_unit_test(test_row__required_after_first_state),
         cmocka_unit_test(test_row__conditions),
+        cmocka_unit_test(test_row__settings),
+        cmocka_unit_test(test_shared__one_setting_a_site),
         cmocka_unit_test(test_row__rules_of_kinds),
         cmocka_unit_test(test_row__due_bound_clamps),
         cmocka_unit_test(test_row__backdated_log),

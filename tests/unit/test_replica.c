@@ -495,7 +495,8 @@ static void seed(struct fixture *f)
     enrol(f);
     f->member =
         city_creates(f, &f->city.site, "member", "",
-                     WITH({"site", "431021"}, {"name", "李四光"}, {"phone", "13812345678"}));
+                     WITH({"site", "431021"}, {"name", "李四光"}, {"phone", "13812345678"},
+                          {"level", "county"}, {"status", "active"}));
     f->studio = city_creates(f, &f->city.site, "studio", "operating",
                              WITH({"site", "431021"}, {"name", "惠民工作室"}));
     deliver(f, &f->a);
@@ -637,6 +638,40 @@ static void test_replica__refuses_what_the_city_would(void **state)
                      E_ROLE);
     assert_int_equal(facts(f, &f->a).own_n, 1);
     assert_text(f, &f->a, &id, "studio_name", "甲");
+}
+
+/* The county judges by the city's settings as soon as `shared` has brought them, and not before. */
+static void test_replica__judges_by_the_citys_settings(void **state)
+{
+    struct fixture *f = *state;
+    struct id id = {{0}};
+    int ret;
+
+    seed(f);
+    ret = write_one(f, &f->a, "submission", OP_CREATE, &id, "",
+                    WITH({"title", "路灯"}, {"form", "micro_suggestion"}, {"category", "economic"},
+                         {"studio_id", id_in_text(f, &f->studio)}, {"situation", "路灯坏了"},
+                         {"suggestion", "修好"}, {"lead_member", id_in_text(f, &f->member)},
+                         {"urgency", "normal"}, {"no_secret", "是"}),
+                    NULL);
+    assert_int_equal(ret, 0);
+    city_creates(f, &f->city.shared, "setting", "",
+                 WITH({"name", "county_review"}, {"for_site", "431081"}, {"value", "0"}));
+    deliver(f, &f->a);
+    ret = write_one(f, &f->a, "submission", OP_TRANSITION, &id, "submitted",
+                    WITH({"urgency", "urgent"}), NULL);
+    assert_int_equal(ret, E_GUARD);
+    city_creates(f, &f->city.shared, "setting", "",
+                 WITH({"name", "county_review"}, {"for_site", "431021"}, {"value", "0"}));
+    ret = write_one(f, &f->a, "submission", OP_TRANSITION, &id, "submitted",
+                    WITH({"urgency", "urgent"}), NULL);
+    assert_int_equal(ret, E_GUARD);
+    deliver(f, &f->a);
+    ret = write_one(f, &f->a, "submission", OP_TRANSITION, &id, "submitted",
+                    WITH({"urgency", "urgent"}), NULL);
+    if (ret != 0)
+        fail_msg("%s", f->err.text);
+    assert_true(row_in_state(row_at(f, &f->a, "submission", &id), "submitted"));
 }
 
 /* A change that says what stands already is none. */
@@ -1403,6 +1438,7 @@ int main(void)
         CASE(pii_rests_sealed),
         CASE(serials_are_its_own),
         CASE(refuses_what_the_city_would),
+        CASE(judges_by_the_citys_settings),
         CASE(equal_values_are_no_change),
         CASE(transition),
         CASE(void),

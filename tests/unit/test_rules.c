@@ -1019,6 +1019,42 @@ static void test_rules__working_days_know_holidays(void **state)
     assert_text(last_tracking(w, &s), "next_due", "2026-03-11"); /* 7, 10, 11 */
 }
 
+/* A site's own setting, then the general one; what was judged before stays as it was. */
+static void test_rules__settings_are_the_citys(void **state)
+{
+    struct world *w = *state;
+    struct id general, s = submit_by(w, &w->gy, &w->studio_gy, "proposal", "提案甲"), mine, theirs;
+    struct row *before = get(w, "submission", &s);
+
+    for (int i = 0; i < 2; i++) {
+        bool gy = i == 0;
+
+        MUST(w, try_add(w, gy ? &w->gy : &w->zx, "submission", "draft", gy ? &mine : &theirs,
+                        "studio_id", ref(w, gy ? &w->studio_gy : &w->studio_zx), "form",
+                        "micro_suggestion", "title", "路灯", "category", "economic", "situation",
+                        "路面破损", "suggestion", "1. 尽快修复", "lead_member", ref(w, &w->card),
+                        "no_secret", "1", "suggested_units", ref(w, &w->gov[3]), (char *)NULL));
+    }
+    REFUSED(w, gy, "submission", &mine, E_GUARD, "submitted");
+    ADD(w, liaison, "setting", NULL, NULL, "name", "county_review", "for_site", "431021", "value",
+        "0");
+    REFUSED(w, zx, "submission", &theirs, E_GUARD, "submitted");
+    DO(w, gy, "submission", &mine, "submitted");
+    ADD(w, liaison, "setting", NULL, &general, "name", "receive_days", "value", "10");
+    DO(w, liaison, "setting", &general, NULL, "value", "1");
+    assert_int_equal(try_add(w, &w->liaison, "setting", NULL, NULL, "name", "receive_days", "value",
+                             "4", (char *)NULL),
+                     E_EXISTS);
+    assert_int_equal(try_add(w, &w->office, "setting", NULL, NULL, "name", "sign_days", "value",
+                             "4", (char *)NULL),
+                     E_ROLE);
+    assert_text(last_tracking(w, &mine), "next_due", "2026-03-10");
+    s = submit_by(w, &w->gy, &w->studio_gy, "proposal", "提案乙");
+    assert_text(last_tracking(w, &s), "next_due", "2026-03-06");
+    assert_true(before->seq > 0);
+    MUST(w, city_rebuild(w->c, &w->err));
+}
+
 /* A card follows its member and goes when he is no longer one of the city's. */
 static void test_rules__member_cards_follow_members(void **state)
 {
@@ -1305,6 +1341,7 @@ int main(void)
         TEST(second_round),
         TEST(one_case_a_submission),
         TEST(working_days_know_holidays),
+        TEST(settings_are_the_citys),
         TEST(member_cards_follow_members),
         TEST(random_deeds_keep_mirrors),
     };
