@@ -20,6 +20,7 @@ const struct client_options client_options_preset = {
     .hello_within = 30000,
     .stall_within = 120000,
     .drain_within = 30000,
+    .applying_max = 3,
     .queue_max = 2u << 20,
     .unsent_max = 512u << 10,
     .load_bytes = 256u << 10,
@@ -55,14 +56,21 @@ static bool is_serving(const struct client_session *s)
     return s->state == CLIENT_CATCHING_UP || s->state == CLIENT_UP_TO_DATE;
 }
 
+/* Something is with the store. */
+static bool takes_in(const struct client_session *s)
+{
+    return s->applying > 0 || s->refusing;
+}
+
 void client_session_check(const struct client_session *s)
 {
     bool before_hello = s->state == CLIENT_CONNECTING || s->state == CLIENT_HELLO;
 
     assert(s->ledger.acked_n <= s->ledger.own_n && s->ledger.waiting <= s->ledger.own_n);
     assert(s->queue_at <= s->queue.len);
-    assert(!before_hello || (s->pushed_n == 0 && s->queue.len == 0 && !s->taking_in));
-    assert(is_serving(s) || s->state >= CLIENT_CLOSING || (!s->loading && !s->taking_in));
+    assert(!before_hello || (s->pushed_n == 0 && s->queue.len == 0 && !takes_in(s)));
+    assert(is_serving(s) || s->state >= CLIENT_CLOSING || (!s->loading && !takes_in(s)));
+    assert(!s->refusing || s->applying == 0);
     assert(s->state != CLIENT_UP_TO_DATE || client_session_complete(s));
     assert(s->state != CLIENT_CLOSING || s->due[CLIENT_DUE_DRAIN] != 0);
     for (size_t i = 0; i < s->n_streams; i++)
@@ -152,7 +160,7 @@ static bool is_behind(const struct client_session *s)
 
 static bool has_work(const struct client_session *s)
 {
-    return is_behind(s) || s->taking_in || s->queue.len > 0;
+    return is_behind(s) || takes_in(s) || s->queue.len > 0;
 }
 
 bool client_session_complete(const struct client_session *s)
@@ -172,7 +180,8 @@ static bool is_expecting(const struct client_session *s)
 
 static void forget_work(struct client_session *s)
 {
-    s->loading = s->taking_in = false;
+    s->loading = s->refusing = s->alone = false;
+    s->applying = 0;
     buf_release(&s->queue);
     s->queue_at = 0;
     memset(s->due, 0, sizeof s->due);
@@ -463,7 +472,8 @@ static void on_applied(struct client_session *s, const struct client_event *ev,
     take_ledger(s, ev);
     if (!is_serving(s))
         return;
-    s->taking_in = false;
+    assert(s->applying > 0);
+    s->applying--;
     if (ev->ret != 0) {
         client_session_fail(s, ev, up, ev->ret);
         return;
@@ -481,7 +491,7 @@ static void on_refused_stored(struct client_session *s, const struct client_even
     take_ledger(s, ev);
     if (!is_serving(s))
         return;
-    s->taking_in = false;
+    s->refusing = false;
     if (ev->ret != 0) {
         client_session_fail(s, ev, up, ev->ret);
         return;

@@ -17,9 +17,10 @@
  * ends. A replica that was retired hands in what waits, receives nothing, and ends with ZT-REVOKED.
  *
  * Two flows:
- *  - down: Entries and Refused are taken in one at a time, in the order of arrival, each answered by
- *    the store before the next is handed out. What waits is kept packed, at most queue_max and one
- *    frame; then reading pauses.
+ *  - down: Entries and Refused are taken in in the order of arrival. At most applying_max batches of
+ *    Entries are handed out and not answered, so that the next can be made ready while the store takes
+ *    one in; a refusal is handed out alone. What waits is kept packed, at most queue_max and one frame;
+ *    then reading pauses.
  *  - up: while fewer than the window of pushed changes are unanswered, the next acts are loaded and
  *    pushed. A change is answered by its echo or its refusal; the store counts (struct client_ledger).
  *
@@ -62,6 +63,7 @@ struct client_options {
     uint32_t hello_within; /* Welcome, and the check of the own chain */
     uint32_t stall_within; /* something is due and nothing moved */
     uint32_t drain_within;
+    uint32_t applying_max; /* batches of Entries handed out and not answered */
     size_t queue_max;    /* bytes that came and wait for the store */
     size_t unsent_max;   /* bytes of output after which nothing is loaded */
     uint32_t load_bytes; /* a push: at most, expanded, unless one act is larger */
@@ -134,7 +136,9 @@ struct client_session {
     uint32_t push_window, ping_every, dead_after, city_catalogue;
     bool loading;     /* a load is asked for */
     bool held;        /* the store had nothing to push: not before the ledger moves */
-    bool taking_in;   /* an apply or store_refused is with the store */
+    uint32_t applying; /* batches with the store */
+    bool refusing;     /* a refusal is with the store */
+    bool alone;        /* the first in the queue is a refusal: nothing is handed out beside it */
     struct buf queue; /* frames that wait for it, packed with their lengths */
     size_t queue_at;  /* the first of them */
     size_t unsent;
@@ -190,7 +194,6 @@ struct client_event {
     msec_t clock; /* wall clock, for Hello and Ping */
     /* What the update points to lies here. The driver may keep the arena until the work is done. */
     struct arena *arena;
-    struct body_codec *codec;
     /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, REQUEST, RENEWED, BROKEN, GONE */
     int ret;
     struct client_ledger ledger; /* LOCAL, APPLIED, REFUSED_STORED */
@@ -244,11 +247,9 @@ struct client_update {
         uint32_t catalogue;
     } load;
 
-    /* Verify (chain, signed head) and apply, in one transaction. */
-    struct {
-        const Ztc__Entries *frame; /* stream, first_seq, count, head with signature */
-        const Ztc__EntriesBody *body;
-    } apply;
+    /* Open the body, verify (chain, signed head) and apply, in one transaction, after those that were
+     * handed out before. */
+    const Ztc__Entries *apply;
 
     const Ztc__Refused *store_refused;
 

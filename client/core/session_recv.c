@@ -1,7 +1,7 @@
 /* What the city may send, one function a frame kind, and the queue before the store.
  *
- * A frame is judged when it arrives (known stream, next seq, a head that covers it) and expanded when
- * the store is free for it, so that what waits is small. */
+ * A frame is judged when it arrives (known stream, next seq, a head that covers it); its body is opened
+ * by the driver when it was handed over, so that what waits is small. */
 #include "client/core/session_internal.h"
 
 #include "common/base/err.h"
@@ -87,26 +87,22 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
 
 /* ---- the queue ---- */
 
-static int hand_over(struct client_session *s, const struct client_event *ev, const Ztc__Frame *f,
-                     struct client_update *up)
+static bool is_free_for(const struct client_session *s, const Ztc__Frame *f)
 {
-    Ztc__EntriesBody *body;
-    int ret = 0;
+    if (f->kind_case == ZTC__FRAME__KIND_REFUSED)
+        return s->applying == 0 && !s->refusing;
+    return s->applying < s->options->applying_max && !s->refusing;
+}
 
+static void hand_over(struct client_session *s, const Ztc__Frame *f, struct client_update *up)
+{
     if (f->kind_case == ZTC__FRAME__KIND_REFUSED) {
         up->store_refused = f->refused;
+        s->refusing = true;
     } else {
-        const Ztc__Entries *m = f->entries;
-
-        ret =
-            body_open_entries(ev->codec, wire_slice(m->body), m->size, m->count, ev->arena, &body);
-        if (ret == 0) {
-            up->apply.frame = m;
-            up->apply.body = body;
-        }
+        up->apply = f->entries;
+        s->applying++;
     }
-    s->taking_in = ret == 0;
-    return ret;
 }
 
 static struct slice first_waiting(const struct client_session *s)
@@ -133,15 +129,20 @@ void client_session_take_in(struct client_session *s, const struct client_event 
     Ztc__Frame *f;
     int ret;
 
-    if (s->taking_in || s->queue.len == 0)
+    if (s->queue.len == 0 || up->apply != NULL || s->refusing ||
+        s->applying >= (s->alone ? 1 : s->options->applying_max))
         return;
     bytes = first_waiting(s);
     ret = frame_unpack(ev->arena, bytes, &f);
-    drop_first(s, bytes.len);
-    if (ret == 0)
-        ret = hand_over(s, ev, f, up);
-    if (ret != 0)
+    if (ret != 0) {
         client_session_fail(s, ev, up, ret);
+        return;
+    }
+    s->alone = !is_free_for(s, f);
+    if (s->alone)
+        return;
+    drop_first(s, bytes.len);
+    hand_over(s, f, up);
 }
 
 /* Straight to the store when it is free, else packed behind what waits. */
@@ -150,8 +151,10 @@ static int take_in_order(struct client_session *s, const struct client_event *ev
 {
     bool serving = s->state == CLIENT_CATCHING_UP || s->state == CLIENT_UP_TO_DATE;
 
-    if (serving && !s->taking_in && s->queue.len == 0)
-        return hand_over(s, ev, ev->frame, up);
+    if (serving && s->queue.len == 0 && is_free_for(s, ev->frame)) {
+        hand_over(s, ev->frame, up);
+        return 0;
+    }
     if (s->queue_at > s->queue.len / 2) {
         buf_consume(&s->queue, s->queue_at);
         s->queue_at = 0;

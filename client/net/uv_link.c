@@ -2,11 +2,14 @@
  *
  *  - every event is one step; what the update asks of the store is noted in `todo` and done at once, one
  *    thing after another, each completion being the next step;
+ *  - batches of entries are read by threads meanwhile, and applied in their order when ready; a link
+ *    ends when no thread has one any more;
  *  - an update's pointers lie in the arena of its step: two arenas take turns, so that work done for one
  *    step may itself step;
  *  - output goes to the stream at the end of each step; a paused session keeps its input in `rest`. */
 #include "client/net/uv_link.h"
 
+#include "client/net/uv_intake.h"
 #include "client/store/exchange.h"
 #include "common/base/mem.h"
 
@@ -20,7 +23,7 @@
 #define SOFTWARE    "ztc/" ZTC_VERSION
 
 struct todo {
-    bool welcome, check, apply, refused, load, request, renewed;
+    bool welcome, check, refused, load, request, renewed;
     struct client_update up; /* what the wants point to; without output */
 };
 
@@ -33,6 +36,7 @@ struct link {
     struct arena arenas[2];
     unsigned arena; /* of the next step */
     struct body_codec codec;
+    struct intake intake;
     struct buf packed, rest;
     struct todo todo;
     uv_timer_t timer;
@@ -70,10 +74,8 @@ static void note(struct link *l)
         t->check = true;
         t->up.check = up->check;
     }
-    if (up->apply.frame != NULL) {
-        t->apply = true;
-        t->up.apply = up->apply;
-    }
+    if (up->apply != NULL)
+        intake_put(&l->intake, up->apply);
     if (up->store_refused != NULL) {
         t->refused = true;
         t->up.store_refused = up->store_refused;
@@ -127,7 +129,6 @@ static void step(struct link *l, struct client_event *ev)
     ev->clock = wall_clock();
     if (ev->arena == NULL)
         ev->arena = &l->arenas[l->arena];
-    ev->codec = &l->codec;
     client_session_step(&l->session, ev, &l->up);
     note(l);
     how = l->up.close;
@@ -169,6 +170,28 @@ static void do_request(struct link *l)
     buf_release(&csr);
 }
 
+/* Nothing is taken in any more once the session has failed. */
+static void drop_ready(struct link *l)
+{
+    while (intake_first(&l->intake) != NULL)
+        intake_drop(&l->intake);
+}
+
+/* The next batch of entries that is ready. */
+static bool take_batch(struct link *l, struct client_event *ret)
+{
+    const struct exchange_batch *batch;
+
+    if (l->session.state >= CLIENT_CLOSING)
+        drop_ready(l);
+    batch = intake_first(&l->intake);
+    if (batch == NULL)
+        return false;
+    exchange_take(l->o.replica, batch, ret, &l->why);
+    intake_drop(&l->intake);
+    return true;
+}
+
 /* One thing, and the step that answers it. False when there is nothing. */
 static bool do_one(struct link *l)
 {
@@ -188,9 +211,6 @@ static bool do_one(struct link *l)
     if (t->check) {
         t->check = false;
         exchange_check(l->o.replica, &t->up, &ev, &l->why);
-    } else if (t->apply) {
-        t->apply = false;
-        exchange_apply(l->o.replica, &t->up, work, &ev, &l->why);
     } else if (t->refused) {
         t->refused = false;
         exchange_refused(l->o.replica, &t->up, wall_clock(), &ev, &l->why);
@@ -201,10 +221,10 @@ static bool do_one(struct link *l)
     } else if (t->load) {
         t->load = false;
         exchange_load(l->o.replica, &t->up, &l->codec, &l->packed, &ev, &l->why);
-    } else {
+    } else if (!take_batch(l, &ev)) {
         return false;
     }
-    more = t->check || t->apply || t->refused || t->renewed;
+    more = t->check || t->refused || t->renewed;
     l->arena = 1 - l->arena;
     step(l, &ev);
     if (!more)
@@ -367,10 +387,30 @@ static void on_timer_closed(uv_handle_t *handle)
     arena_release(&l->arenas[0]);
     arena_release(&l->arenas[1]);
     body_codec_release(&l->codec);
+    intake_release(&l->intake);
     buf_release(&l->packed);
     buf_release(&l->rest);
     mem_free(l);
     o.on_end(o.ctx, &why, retry_after, served);
+}
+
+static void end_when_idle(struct link *l)
+{
+    if (!intake_is_busy(&l->intake))
+        uv_close((uv_handle_t *)&l->timer, on_timer_closed);
+}
+
+/* A thread has read a batch. */
+static void on_ready(void *ctx)
+{
+    struct link *l = ctx;
+
+    if (l->gone) {
+        end_when_idle(l);
+        return;
+    }
+    settle(l);
+    go_on(l);
 }
 
 /* The session knows why it ended; the store or the stream may have more words for it. */
@@ -396,7 +436,7 @@ static void on_close(void *ctx, const struct err *why)
     step(l, &ev);
     take_cause(l, why);
     l->o.on_change(l->o.ctx);
-    uv_close((uv_handle_t *)&l->timer, on_timer_closed);
+    end_when_idle(l);
 }
 
 static const struct stream_events events = {
@@ -433,6 +473,7 @@ static struct link *link_new(const struct link_options *o)
     arena_init(&l->arenas[0], ARENA_BYTES);
     arena_init(&l->arenas[1], ARENA_BYTES);
     body_codec_init(&l->codec);
+    intake_init(&l->intake, o->loop, replica_hasher(o->replica), on_ready, l);
     frame_reader_init(&l->frames, FRAME_MAX);
     buf_init(&l->packed, FRAME_MAX * 2u);
     buf_init(&l->rest, REST_MAX);

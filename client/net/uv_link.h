@@ -1,5 +1,6 @@
 /* One connection to the city: TLS stream, frames, a client session, and the replica's store, driven on
- * a loop. The store is worked inline: what is taken in at a time is bounded by the session. */
+ * a loop. The store is worked inline: what is taken in at a time is bounded by the session; what a batch
+ * of entries needs before the store is done by worker threads (uv_intake.h). */
 #ifndef ZTC_CLIENT_UV_LINK_H
 #define ZTC_CLIENT_UV_LINK_H
 

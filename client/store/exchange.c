@@ -20,40 +20,40 @@ static int add_cursor(void *ctx, const struct stream_head *h)
     return 0;
 }
 
-static struct client_ledger ledger_of(const struct replica_facts *f)
+static struct client_ledger ledger_of(const struct statement *s)
 {
-    struct statement s = replica_statement(f);
-
-    return (struct client_ledger){.own_n = s.own_n,
-                                  .acked_n = s.acked_n,
-                                  .waiting = s.waiting,
-                                  .refused = s.refused,
-                                  .blobs = s.attachments};
+    return (struct client_ledger){.own_n = s->own_n,
+                                  .acked_n = s->acked_n,
+                                  .waiting = s->waiting,
+                                  .refused = s->refused,
+                                  .blobs = s->attachments};
 }
 
 int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err)
 {
-    struct replica_facts f;
-    int status = replica_facts(r, &f, err);
+    struct statement s;
+    int status = replica_says(r, &s, err);
 
     if (status == 0)
-        *ret = ledger_of(&f);
+        *ret = ledger_of(&s);
     return status;
 }
 
 int exchange_facts(struct replica *r, const char *software, struct client_facts *ret,
                    struct err *err)
 {
+    struct statement s;
     struct replica_facts f;
     int status = replica_facts(r, &f, err);
 
     if (status != 0)
         return status;
+    s = replica_statement(&f);
     memset(ret, 0, sizeof *ret);
     ret->replica = f.id;
     ret->catalogue = CATALOGUE_VERSION;
     ret->software = software;
-    ret->ledger = ledger_of(&f);
+    ret->ledger = ledger_of(&s);
     memcpy(ret->own_chain, f.own_chain, HASH_SIZE);
     memcpy(ret->acked_chain, f.acked_chain, HASH_SIZE);
     return store_stream_each(replica_store(r), add_cursor, ret, err);
@@ -155,18 +155,31 @@ void exchange_load(struct replica *r, const struct client_update *up, struct bod
 
 /* ---- down ---- */
 
-void exchange_apply(struct replica *r, const struct client_update *up, struct arena *a,
-                    struct client_event *ret, struct err *err)
+struct exchange_batch exchange_batch_of(const Ztc__Entries *m)
 {
-    const Ztc__Entries *m = up->apply.frame;
-    const Ztc__EntriesBody *body = up->apply.body;
-    struct arrived *entries = arena_zalloc(a, body->n_entries * sizeof *entries);
+    return (struct exchange_batch){.stream = m->stream,
+                                   .count = m->count,
+                                   .size = m->size,
+                                   .first_seq = m->first_seq,
+                                   .body = wire_slice(m->body),
+                                   .head = wire_slice(m->head->head),
+                                   .signature = wire_slice(m->head->signature)};
+}
 
-    ret->kind = CLIENT_APPLIED;
-    if (entries == NULL) {
-        ret->ret = err_set(err, E_NOMEM, NULL);
-        return;
+int exchange_batch_own(struct exchange_batch *b, struct arena *a)
+{
+    struct slice *const parts[] = {&b->body, &b->head, &b->signature};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        parts[i]->p = arena_dup(a, parts[i]->p, parts[i]->len);
+        if (parts[i]->p == NULL)
+            return E_NOMEM;
     }
+    return 0;
+}
+
+static void list_entries(const Ztc__EntriesBody *body, struct arrived *entries)
+{
     for (size_t i = 0; i < body->n_entries; i++) {
         const Ztc__Entry *e = body->entries[i];
 
@@ -178,10 +191,34 @@ void exchange_apply(struct replica *r, const struct client_update *up, struct ar
         if (e->has_side)
             entries[i].side = wire_slice(e->side);
     }
-    ret->ret = replica_apply(r, m->stream, m->first_seq, entries, body->n_entries,
-                             wire_slice(m->head->head), wire_slice(m->head->signature), err);
-    ret->applied.stream = m->stream;
-    ret->applied.seq = m->first_seq + body->n_entries - 1;
+}
+
+void exchange_read(struct exchange_batch *b, const struct hasher *h, struct body_codec *codec,
+                   struct arena *a)
+{
+    Ztc__EntriesBody *body;
+
+    b->ret = body_open_entries(codec, b->body, b->size, b->count, a, &body);
+    if (b->ret != 0)
+        return;
+    b->entries = arena_zalloc(a, b->count * sizeof *b->entries);
+    if (b->entries == NULL) {
+        b->ret = E_NOMEM;
+        return;
+    }
+    list_entries(body, b->entries);
+    arrived_read(h, a, b->entries, b->count);
+}
+
+void exchange_take(struct replica *r, const struct exchange_batch *b, struct client_event *ret,
+                   struct err *err)
+{
+    ret->kind = CLIENT_APPLIED;
+    ret->applied.stream = b->stream;
+    ret->applied.seq = b->first_seq + b->count - 1;
+    ret->ret = b->ret != 0 ? err_set(err, b->ret, NULL)
+                           : replica_apply(r, b->stream, b->first_seq, b->entries, b->count,
+                                           b->head, b->signature, err);
     if (ret->ret == 0)
         ret->ret = exchange_ledger(r, &ret->ledger, err);
 }

@@ -24,9 +24,28 @@ void exchange_check(struct replica *r, const struct client_update *up, struct cl
 void exchange_load(struct replica *r, const struct client_update *up, struct body_codec *codec,
                    struct buf *packed, struct client_event *ret, struct err *err);
 
-/* up->apply: CLIENT_APPLIED. */
-void exchange_apply(struct replica *r, const struct client_update *up, struct arena *a,
-                    struct client_event *ret, struct err *err);
+/* up->apply on its way to the store. */
+struct exchange_batch {
+    uint32_t stream, count, size;
+    uint64_t first_seq;
+    struct slice body, head, signature; /* of the frame */
+    struct arrived *entries;            /* once read */
+    int ret;                            /* of reading */
+};
+
+/* What the frame says; borrowed from it. */
+struct exchange_batch exchange_batch_of(const Ztc__Entries *m);
+
+/* The same with bytes of its own in A. E_NOMEM. */
+int exchange_batch_own(struct exchange_batch *b, struct arena *a);
+
+/* Expand, decode and hash into A: what needs no store, on any thread. */
+void exchange_read(struct exchange_batch *b, const struct hasher *h, struct body_codec *codec,
+                   struct arena *a);
+
+/* Apply what was read, in the order in which it was handed out: CLIENT_APPLIED. */
+void exchange_take(struct replica *r, const struct exchange_batch *b, struct client_event *ret,
+                   struct err *err);
 
 /* up->store_refused: CLIENT_REFUSED_STORED. NOW: wall clock. */
 void exchange_refused(struct replica *r, const struct client_update *up, msec_t now,

@@ -128,14 +128,48 @@ static int compare_due(struct replica *r, struct arena *a, const struct stream_h
 
 /* ---- one entry ---- */
 
-struct arriving {
-    struct entry e;
+struct arrived_parts {
     struct change c;
     struct verdict v;
     uint8_t hash[HASH_SIZE]; /* H(bytes) */
-    bool own;                /* its bytes were here, pending or refused */
+    int ret;                 /* E_NOMEM; E_MALFORMED: no entry; E_CORRUPT: another sidecar */
+};
+
+struct arriving {
+    struct entry e;
+    struct arrived_parts p;
+    bool own; /* its bytes were here, pending or refused */
     bool refused;
 };
+
+static int read_parts(const struct hasher *h, struct arena *a, struct slice bytes,
+                      struct slice side, struct slice verdict, struct arrived_parts *p)
+{
+    int ret = change_decode(a, bytes, side, &p->c);
+
+    if (ret == 0)
+        ret = verdict_decode(a, verdict, &p->v);
+    return ret == 0 ? change_check_side(h, &p->c) : ret;
+}
+
+void arrived_read(const struct hasher *h, struct arena *a, struct arrived *entries, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct arrived *in = &entries[i];
+        struct arrived_parts *p;
+
+        if (in->echo_n != 0)
+            continue; /* its bytes are in the store */
+        p = arena_alloc(a, sizeof *p);
+        if (p == NULL)
+            return;
+        p->ret = read_parts(h, a, in->bytes, in->side, in->verdict, p);
+        if (p->ret == E_NOMEM)
+            return;
+        change_hash(h, in->bytes, p->hash);
+        in->parts = p;
+    }
+}
 
 /* The bytes of an own change are here; what comes with bytes must say the same. */
 static int find_own(struct batch *b, uint64_t n, bool must, struct arriving *x, struct err *err)
@@ -150,23 +184,36 @@ static int find_own(struct batch *b, uint64_t n, bool must, struct arriving *x, 
                        (unsigned long long)n);
     if (ret != 0)
         return ret;
-    if (!must && memcmp(own.hash, x->hash, HASH_SIZE) != 0)
+    if (!must && memcmp(own.hash, x->p.hash, HASH_SIZE) != 0)
         return err_set(err, E_FORK, NULL);
     x->own = true;
     x->refused = own.refused;
     if (must) {
         x->e.bytes = own.bytes;
         x->e.side = own.side;
-        memcpy(x->hash, own.hash, HASH_SIZE);
+        memcpy(x->p.hash, own.hash, HASH_SIZE);
     }
+    return 0;
+}
+
+/* The parts of an entry that was not read beforehand. */
+static int read_now(struct batch *b, const struct arrived *in, struct arriving *x, struct err *err)
+{
+    const struct hasher *h = b->r->hasher;
+    int ret = in->echo_n != 0 ? find_own(b, in->echo_n, true, x, err) : 0;
+
+    if (ret != 0)
+        return ret;
+    x->p.ret = read_parts(h, &b->a, x->e.bytes, x->e.side, x->e.verdict, &x->p);
+    if (in->echo_n == 0)
+        change_hash(h, x->e.bytes, x->p.hash);
     return 0;
 }
 
 static int read_entry(struct batch *b, const struct arrived *in, struct arriving *x,
                       struct err *err)
 {
-    struct replica *r = b->r;
-    int ret;
+    int ret = 0;
 
     *x = (struct arriving){.e = {.stream = b->at.stream,
                                  .seq = b->at.seq + 1,
@@ -174,26 +221,22 @@ static int read_entry(struct batch *b, const struct arrived *in, struct arriving
                                  .verdict = in->verdict,
                                  .bytes = in->bytes,
                                  .side = in->side}};
-    if (in->echo_n != 0) {
-        ret = find_own(b, in->echo_n, true, x, err);
-        if (ret != 0)
-            return ret;
-    } else {
-        change_hash(r->hasher, x->e.bytes, x->hash);
-    }
-    ret = change_decode(&b->a, x->e.bytes, x->e.side, &x->c);
-    if (ret == 0)
-        ret = verdict_decode(&b->a, x->e.verdict, &x->v);
-    if (ret == E_NOMEM)
-        return err_set(err, ret, NULL);
+    if (in->parts != NULL)
+        x->p = *in->parts;
+    else
+        ret = read_now(b, in, x, err);
     if (ret != 0)
-        return corrupt(b, "无法识别", err);
-    if (x->c.stream != b->at.stream)
-        return corrupt(b, "不属于该数据流", err);
-    if (change_check_side(r->hasher, &x->c) != 0)
+        return ret;
+    if (x->p.ret == E_NOMEM)
+        return err_set(err, E_NOMEM, NULL);
+    if (x->p.ret == E_CORRUPT)
         return corrupt(b, "的附带内容与校验值不符", err);
-    if (in->echo_n == 0 && id_eq(&x->c.replica, &r->own.replica))
-        return find_own(b, x->c.n, false, x, err);
+    if (x->p.ret != 0)
+        return corrupt(b, "无法识别", err);
+    if (x->p.c.stream != b->at.stream)
+        return corrupt(b, "不属于该数据流", err);
+    if (in->echo_n == 0 && id_eq(&x->p.c.replica, &b->r->own.replica))
+        return find_own(b, x->p.c.n, false, x, err);
     return 0;
 }
 
@@ -205,17 +248,17 @@ static int drop_own(struct batch *b, const struct arriving *x, struct err *err)
 
     if (!x->own)
         return 0;
-    sql_bind_int(st, 1, (int64_t)x->c.n);
+    sql_bind_int(st, 1, (int64_t)x->p.c.n);
     ret = sql_run(st, err);
     if (ret != 0 || !x->refused)
         return ret;
-    sql_bind_int(r->st[RS_REFUSED_DEL], 1, (int64_t)x->c.n);
+    sql_bind_int(r->st[RS_REFUSED_DEL], 1, (int64_t)x->p.c.n);
     return sql_run(r->st[RS_REFUSED_DEL], err);
 }
 
 static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
 {
-    const struct kind *kind = catalogue_kind(x->c.kind);
+    const struct kind *kind = catalogue_kind(x->p.c.kind);
     struct replica *r = b->r;
     struct row *base;
     bool covered;
@@ -223,25 +266,25 @@ static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
 
     if (kind == NULL || kind->stream == STREAM_RULE_NONE)
         return drop_own(b, x, err); /* of a newer catalogue: the log keeps it */
-    ret = overlay_base(r, &b->a, kind, &x->c.record, &base, &covered, err);
+    ret = overlay_base(r, &b->a, kind, &x->p.c.record, &base, &covered, err);
     if (ret != 0)
         return ret;
-    if ((base != NULL) == (x->c.op == OP_CREATE))
+    if ((base != NULL) == (x->p.c.op == OP_CREATE))
         return corrupt(b, "与台账不符", err);
     if (base == NULL)
-        base = row_new(&b->a, kind, &x->c.record);
+        base = row_new(&b->a, kind, &x->p.c.record);
     else
         ret = store_row_leaves(r->store, base, err);
     if (ret != 0)
         return ret;
-    if (base == NULL || apply_entry(&b->a, base, &x->c, &x->v, x->e.seq, false) != 0)
+    if (base == NULL || apply_entry(&b->a, base, &x->p.c, &x->p.v, x->e.seq, false) != 0)
         return err_set(err, E_NOMEM, NULL);
     ret = store_row_comes(r->store, base, err);
     if (ret == 0)
         ret = drop_own(b, x, err);
     if (ret != 0)
         return ret;
-    return covered ? overlay_lay(r, &b->a, kind, &x->c.record, base, err)
+    return covered ? overlay_lay(r, &b->a, kind, &x->p.c.record, base, err)
                    : store_row_put(r->store, base, err);
 }
 
@@ -254,15 +297,15 @@ static int take_entry(struct batch *b, const struct arrived *in, struct err *err
     ret = read_entry(b, in, &x, err);
     if (ret != 0)
         return ret;
-    chain_next(b->r->hasher, b->at.hash, x.e.seq, x.e.received_at, x.e.verdict, x.hash, x.e.hash);
-    ret = store_entry_append(b->r->store, &x.e, &x.c, err);
+    chain_next(b->r->hasher, b->at.hash, x.e.seq, x.e.received_at, x.e.verdict, x.p.hash, x.e.hash);
+    ret = store_entry_append(b->r->store, &x.e, &x.p.c, err);
     if (ret == 0)
         ret = apply_one(b, &x, err);
     if (ret != 0)
         return ret;
     memcpy(b->at.hash, x.e.hash, HASH_SIZE);
     b->at.seq = x.e.seq;
-    b->more = (x.v.flags & VERDICT_MORE) != 0;
+    b->more = (x.p.v.flags & VERDICT_MORE) != 0;
     return 0;
 }
 

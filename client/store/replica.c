@@ -334,9 +334,9 @@ static int acked(struct replica *r, struct replica_facts *f, struct err *err)
     return status < 0 ? status : 0;
 }
 
-static int read_facts(struct replica *r, struct replica_facts *f, struct err *err)
+/* What replica_statement needs, and the chains that go with it. */
+static int read_said(struct replica *r, struct replica_facts *f, struct err *err)
 {
-    struct stream_head h;
     struct own own;
     int ret = own_read(r, &own, err);
 
@@ -352,17 +352,38 @@ static int read_facts(struct replica *r, struct replica_facts *f, struct err *er
     if (r->open)
         f->own_n = r->own.n;
     ret = acked(r, f, err);
+    return ret == 0 ? count(r, RS_REFUSED_COUNT, &f->refused, err) : ret;
+}
+
+static int read_facts(struct replica *r, struct replica_facts *f, struct err *err)
+{
+    struct stream_head h;
+    int ret = read_said(r, f, err);
+
     if (ret == 0)
         ret = count(r, RS_PENDING_COUNT, &f->pending, err);
     if (ret == 0)
-        ret = count(r, RS_REFUSED_COUNT, &f->refused, err);
-    if (ret == 0)
         ret = count(r, RS_CONFLICT_COUNT, &f->conflicts, err);
     if (ret == 0)
-        ret = store_stream_get(r->store, own.site, &h, err);
+        ret = store_stream_get(r->store, f->site, &h, err);
     if (ret == 0)
         f->incarnation = h.incarnation;
     return ret;
+}
+
+/* One snapshot: another process may commit between two questions. */
+static int read_at_once(struct replica *r,
+                        int (*read)(struct replica *r, struct replica_facts *f, struct err *err),
+                        struct replica_facts *f, struct err *err)
+{
+    int status = r->open ? 0 : sql_exec(r->db, "BEGIN", err);
+
+    if (status != 0)
+        return status;
+    status = read(r, f, err);
+    if (!r->open)
+        (void)sql_exec(r->db, "COMMIT", NULL); /* it only read */
+    return status;
 }
 
 struct statement replica_statement(const struct replica_facts *f)
@@ -374,17 +395,21 @@ struct statement replica_statement(const struct replica_facts *f)
                               .attachments = f->attachments};
 }
 
+int replica_says(struct replica *r, struct statement *ret, struct err *err)
+{
+    struct replica_facts f;
+    int status = read_at_once(r, read_said, &f, err);
+
+    if (status == 0)
+        *ret = replica_statement(&f);
+    return status;
+}
+
 int replica_facts(struct replica *r, struct replica_facts *ret, struct err *err)
 {
     struct replica_facts f;
-    /* One snapshot: another process may commit between two questions. */
-    int status = r->open ? 0 : sql_exec(r->db, "BEGIN", err);
+    int status = read_at_once(r, read_facts, &f, err);
 
-    if (status != 0)
-        return status;
-    status = read_facts(r, &f, err);
-    if (!r->open)
-        (void)sql_exec(r->db, "COMMIT", NULL); /* it only read */
     if (status == 0)
         *ret = f;
     return status;

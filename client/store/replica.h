@@ -53,6 +53,9 @@ int replica_facts(struct replica *r, struct replica_facts *ret, struct err *err)
 /* What the computer says of itself, here and to the city. */
 struct statement replica_statement(const struct replica_facts *f);
 
+/* The same without the other facts: cheap, however many changes are pending. */
+int replica_says(struct replica *r, struct statement *ret, struct err *err);
+
 /* ---- writing ---- */
 
 /* One change of a draft act. Kind, record (zero: a new id is made and put here), op, state codes and
@@ -89,12 +92,20 @@ int replica_pending(struct replica *r, uint64_t from_n, uint32_t max_count, size
                     int (*cb)(void *ctx, uint64_t n, struct slice bytes, struct slice side),
                     void *ctx, struct err *err);
 
+/* What of an entry needs no store to be known. */
+struct arrived_parts;
+
 /* One entry as it came; an echo has own n and no bytes. */
 struct arrived {
     msec_t received_at;
     struct slice verdict, bytes, side;
-    uint64_t echo_n; /* 0: bytes are there */
+    uint64_t echo_n;                   /* 0: bytes are there */
+    const struct arrived_parts *parts; /* NULL: not read yet, replica_apply does */
 };
+
+/* Decode and hash entries into A beforehand, on any thread: it is half of the work of applying them. As
+ * many as find room; what is wrong with one is said by replica_apply in its turn. */
+void arrived_read(const struct hasher *h, struct arena *a, struct arrived *entries, size_t n);
 
 /* A batch of consecutive entries closed by a signed head at or above its last: verifies chain, sides and
  * head, then logs, applies, drops what is answered and rebases, in one transaction. The head may be above

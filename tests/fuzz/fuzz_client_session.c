@@ -12,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SITE      431021u
 #define STEPS_MAX 200u
+#define APPLYING_MAX 3u /* of the preset options */
 
 enum step {
     STEP_FRAME,
@@ -44,9 +45,10 @@ struct world {
     bool checking, loading;
     uint64_t load_from;
     uint32_t load_most;
-    bool applying, refusing;
-    uint32_t stream;
-    uint64_t apply_last, refused_first;
+    bool refusing;
+    unsigned applying; /* batches handed out, the first at 0 */
+    uint32_t streams[APPLYING_MAX];
+    uint64_t apply_last[APPLYING_MAX], refused_first;
 };
 
 static const uint8_t chains[2][HASH_SIZE] = {{0xaa}, {0xbb}};
@@ -67,15 +69,13 @@ static void note_asked(struct world *w)
         w->load_from = up->load.from_n;
         w->load_most = up->load.max_count;
     }
-    if (up->apply.body != NULL) {
-        assert(!w->applying && !w->refusing);
-        assert(up->apply.body->n_entries == up->apply.frame->count);
-        w->applying = true;
-        w->stream = up->apply.frame->stream;
-        w->apply_last = up->apply.frame->first_seq + up->apply.frame->count - 1;
+    if (up->apply != NULL) {
+        assert(w->applying < APPLYING_MAX && !w->refusing);
+        w->streams[w->applying] = up->apply->stream;
+        w->apply_last[w->applying++] = up->apply->first_seq + up->apply->count - 1;
     }
     if (up->store_refused != NULL) {
-        assert(!w->applying && !w->refusing && up->store_refused->last_n <= w->ledger.own_n);
+        assert(w->applying == 0 && !w->refusing && up->store_refused->last_n <= w->ledger.own_n);
         w->refusing = true;
         w->refused_first = up->store_refused->first_n;
     }
@@ -86,7 +86,6 @@ static void step(struct world *w, struct client_event ev)
     ev.now = w->now;
     ev.clock = 1700000000000;
     ev.arena = &w->arena;
-    ev.codec = &w->codec;
     client_session_step(&w->s, &ev, &w->up);
     assert(w->up.out.ret == 0);
     w->unsent += w->up.out.len;
@@ -302,21 +301,24 @@ static void answer_stored(struct world *w, int ret)
 {
     struct client_event ev = {.ret = ret};
 
-    if (!w->applying && !w->refusing)
+    if (w->applying == 0 && !w->refusing)
         return;
     if (ret == 0)
         answer_some(w);
     ev.ledger = w->ledger;
-    if (w->applying) {
+    if (w->applying > 0) {
         ev.kind = CLIENT_APPLIED;
-        ev.applied.stream = w->stream;
-        ev.applied.seq = w->apply_last;
+        ev.applied.stream = w->streams[0];
+        ev.applied.seq = w->apply_last[0];
+        w->applying--;
+        memmove(w->streams, w->streams + 1, w->applying * sizeof *w->streams);
+        memmove(w->apply_last, w->apply_last + 1, w->applying * sizeof *w->apply_last);
     } else {
         ev.kind = CLIENT_REFUSED_STORED;
         ev.refused.first_n = w->refused_first;
         ev.refused.until_n = w->ledger.own_n;
     }
-    w->applying = w->refusing = false;
+    w->refusing = false;
     step(w, ev);
 }
 

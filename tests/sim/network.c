@@ -215,6 +215,16 @@ struct answers {
     unsigned n;
 };
 
+static void client_apply(struct link *l, const Ztc__Entries *m, struct arena *a,
+                         struct client_event *ret, struct err *err)
+{
+    struct replica *r = replica_of(l)->r;
+    struct exchange_batch batch = exchange_batch_of(m);
+
+    exchange_read(&batch, replica_hasher(r), &l->codec, a);
+    exchange_take(r, &batch, ret, err);
+}
+
 /* The work an update asks for, in the order of the store. */
 static void client_work(struct link *l, struct arena *a, struct answers *out)
 {
@@ -240,8 +250,8 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
                   (unsigned long long)up->store_refused->last_n,
                   (int)up->store_refused->text.len, (const char *)up->store_refused->text.data);
     }
-    if (up->apply.frame != NULL)
-        exchange_apply(r, up, a, &out->ev[out->n++], &err);
+    if (up->apply != NULL)
+        client_apply(l, up->apply, a, &out->ev[out->n++], &err);
     if (up->load.wanted)
         exchange_load(r, up, &l->codec, &l->packed, &out->ev[out->n++], &err);
     for (unsigned i = 0; i < out->n; i++) {
@@ -263,7 +273,6 @@ static void client_event(struct link *l, struct client_event *ev)
     ev->clock = w->wall;
     if (ev->arena == NULL)
         ev->arena = &own;
-    ev->codec = &l->codec;
     client_session_step(&l->cs, ev, &l->cup);
     client_session_check(&l->cs);
     sent = l->cup.out.len > 0;

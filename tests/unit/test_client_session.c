@@ -116,9 +116,9 @@ static void tell(struct fixture *f)
     if (f->up.load.wanted)
         buf_printf(&f->story, "load from %llu at most %u\n", U(f->up.load.from_n),
                    f->up.load.max_count);
-    if (f->up.apply.body != NULL)
-        buf_printf(&f->story, "apply %u %llu+%u\n", f->up.apply.frame->stream,
-                   U(f->up.apply.frame->first_seq), (unsigned)f->up.apply.body->n_entries);
+    if (f->up.apply != NULL)
+        buf_printf(&f->story, "apply %u %llu+%u\n", f->up.apply->stream,
+                   U(f->up.apply->first_seq), f->up.apply->count);
     if (f->up.store_refused != NULL)
         buf_printf(&f->story, "store refused %llu..%llu\n", U(f->up.store_refused->first_n),
                    U(f->up.store_refused->last_n));
@@ -131,7 +131,6 @@ static void step(struct fixture *f, struct client_event ev)
     ev.now = f->now;
     ev.clock = 1700000000000;
     ev.arena = &f->arena;
-    ev.codec = &f->codec;
     client_session_step(&f->s, &ev, &f->up);
     tell(f);
 }
@@ -322,9 +321,8 @@ static void test_client_session__narrative(void **state)
 
     entries(f, STREAM_SHARED, 1, 1, 1);
     entries(f, SITE, 8, 2, 9);
-    expect(f, "apply 1 1+1\n");
+    expect(f, "apply 1 1+1\napply 431021 8+2\n");
     applied(f, STREAM_SHARED, 1, ledger(4, 1, 3));
-    expect(f, "apply 431021 8+2\n");
     applied(f, SITE, 9, ledger(4, 2, 2));
     expect_state(f, "catching-up");
     entries(f, SITE, 10, 2, 11);
@@ -447,23 +445,21 @@ static void test_client_session__disorder(void **state)
     expect_bye(f, "ZT-MALFORMED");
 }
 
-/* A body that is not what it says ends the session when its turn comes. */
+/* A body that is not what it says ends the session when its turn comes; what was handed out behind it
+ * is of no interest. */
 static void test_client_session__bad_body(void **state)
 {
     struct fixture *f = *state;
-    Ztc__Entries m = ZTC__ENTRIES__INIT;
-    Ztc__SignedHead head;
 
-    serve(f, 1);
-    head_bytes(SITE, 9, &head);
-    m.stream = SITE;
-    m.first_seq = 8;
-    m.count = 1;
-    m.size = 100;
-    m.body = wire_data(slice_str("no zstd"));
-    m.head = &head;
-    frame(f, ZTC__FRAME__KIND_ENTRIES, &m);
+    serve(f, 4);
+    entries(f, SITE, 8, 1, 9);
+    entries(f, SITE, 9, 1, 9);
+    expect(f, "apply 431021 8+1\napply 431021 9+1\n");
+    step(f, (struct client_event){
+                .kind = CLIENT_APPLIED, .ret = E_MALFORMED, .ledger = ledger(4, 1, 3)});
     expect_bye(f, "ZT-MALFORMED");
+    applied(f, SITE, 9, ledger(4, 1, 3));
+    expect(f, "");
 }
 
 /* ---- taking in ---- */
@@ -476,6 +472,7 @@ static void test_client_session__queue(void **state)
     size_t waiting = 0;
 
     f->options.queue_max = 1000;
+    f->options.applying_max = 1;
     serve(f, 4);
     entries(f, SITE, seq++, 1, 1000);
     while (f->up.reading) {
@@ -487,10 +484,35 @@ static void test_client_session__queue(void **state)
     assert_int_equal(f->s.due[CLIENT_DUE_PEER], 0);
     for (uint64_t at = 8; at < seq; at++) {
         applied(f, SITE, at, ledger(4, 1, 3));
-        assert_int_equal(f->up.apply.body != NULL, at + 1 < seq);
+        assert_int_equal(f->up.apply != NULL, at + 1 < seq);
     }
     assert_true(f->up.reading && waiting > 3);
     assert_null(f->s.queue.p);
+}
+
+/* Several batches may be with the store, in order; a refusal is there alone. */
+static void test_client_session__ahead(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.applying_max = 2;
+    serve(f, 4);
+    entries(f, SITE, 8, 1, 12);
+    entries(f, SITE, 9, 1, 12);
+    entries(f, SITE, 10, 1, 12);
+    expect(f, "apply 431021 8+1\napply 431021 9+1\n");
+    refused(f, 2, 2);
+    entries(f, SITE, 11, 1, 12);
+    applied(f, SITE, 8, ledger(4, 1, 3));
+    expect(f, "apply 431021 10+1\n");
+    applied(f, SITE, 9, ledger(4, 1, 3));
+    expect(f, "");
+    applied(f, SITE, 10, ledger(4, 1, 3));
+    expect(f, "store refused 2..2\n");
+    step(f, (struct client_event){.kind = CLIENT_REFUSED_STORED,
+                                  .ledger = ledger(4, 2, 2),
+                                  .refused = {.first_n = 2, .until_n = 4}});
+    expect(f, "refused_ack 2 until 4\napply 431021 11+1\n");
 }
 
 /* A store that cannot take it in ends the session with its own code. */
@@ -708,7 +730,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_client_session__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(narrative), T(fork),      T(twin),        T(disorder),
-        T(bad_body),  T(queue),     T(store_fails), T(window),
+        T(bad_body),  T(queue),     T(ahead),     T(store_fails), T(window),
         T(slow_line), T(held_back), T(deadlines),   T(ping),
         T(watchdog),  T(bye),       T(gone),        cmocka_unit_test(test_client_backoff__bounds),
     };

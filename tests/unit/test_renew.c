@@ -82,7 +82,6 @@ static void to_county(struct fixture *f, struct client_event ev)
 {
     ev.now = f->now;
     ev.arena = &f->arena;
-    ev.codec = &f->codec;
     if (ev.kind != CLIENT_LOCAL)
         ev.ledger = f->county.ledger;
     client_session_step(&f->county, &ev, &f->cup);
