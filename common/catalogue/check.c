@@ -328,7 +328,7 @@ const struct field *check_missing(const struct row *row, bool leaving)
                    : NULL;
     }
     for (unsigned i = 0; i < k->n_own; i++) {
-        if (must_fill(row, &k->fields[i], asked) && value_is_null(&row->values[i])) {
+        if (value_is_null(&row->values[i]) && must_fill(row, &k->fields[i], asked)) {
             return &k->fields[i];
         }
     }

@@ -6,6 +6,7 @@
 #include "common/ledger/store_internal.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,8 @@ extern const char embed_0002_digest[];
 #define AUTOCHECKPOINT   16384 /* pages: checkpoints are rare and not felt */
 #define SCRATCH_MAX      (2u * ACT_MAX_BYTES)
 #define BUSY_TIMEOUT_MS  10000
+
+static pthread_once_t tuned = PTHREAD_ONCE_INIT;
 
 static const char *const statements[ST_COUNT] = {
     [ST_META_GET] = "SELECT value FROM meta WHERE name = ?1",
@@ -148,6 +151,13 @@ static int configure(struct store *s, const struct store_options *o, struct err 
     return sql_exec(s->db, text, err);
 }
 
+/* Nobody asks how much memory SQLite holds, and counting it takes a lock at every allocation. Refused
+ * when the library is in use already: then it goes on counting. */
+static void tune_library(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int store_open(const char *path, const struct store_options *o, struct store **ret,
                struct err *err)
 {
@@ -156,6 +166,7 @@ int store_open(const char *path, const struct store_options *o, struct store **r
     int rc, status;
 
     *ret = NULL;
+    (void)pthread_once(&tuned, tune_library); /* fails only for what is no once-variable */
     s = mem_calloc(1, sizeof *s);
     if (s == NULL)
         return err_set(err, E_NOMEM, NULL);

@@ -39,6 +39,9 @@ struct act {
     size_t n;
     const struct slice *bytes, *sides;       /* per change; NULL: made at the city */
     const uint8_t (*hashes)[HASH_SIZE];      /* H(bytes), with bytes */
+    const uint8_t (*chains)[HASH_SIZE]; /* the replica's own chain, if it was chains[0] before the act:
+                                           chains[i + 1] after change i; NULL: not made yet */
+    bool values_good;                   /* each passed check_value */
     struct actor actor;
 };
 

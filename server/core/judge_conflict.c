@@ -182,18 +182,24 @@ static bool lists(const struct kind *parent, const struct kind *child)
     return false;
 }
 
-/* The kind that field F of CHILD names as its parent's; NULL when F points to no parent. */
-static const struct kind *parent_kind(const struct row *child, const struct field *f)
+/* The kind that CHILD names beside a parent's id. */
+static const struct kind *target_kind(const struct row *child)
 {
     const struct field *named = kind_field_named(child->kind, "target_kind");
 
-    if (f->type == FT_REF)
-        return lists(f->target, child->kind) ? f->target : NULL;
-    for (unsigned i = 0; f->type == FT_RID && named != NULL && i < catalogue_n_kinds; i++) {
+    for (unsigned i = 0; named != NULL && i < catalogue_n_kinds; i++) {
         if (slice_eq(row_get(child, named->tag)->s, slice_str(catalogue_kinds[i]->name)))
             return catalogue_kinds[i];
     }
     return NULL;
+}
+
+/* The kind that field F of CHILD names as its parent's; NULL when F points to no parent. */
+static const struct kind *parent_kind(const struct row *child, const struct field *f)
+{
+    if (f->type == FT_RID)
+        return target_kind(child);
+    return f->type == FT_REF && lists(f->target, child->kind) ? f->target : NULL;
 }
 
 int judge_orphan(struct judge *j, const struct row *child, const struct change *c, uint64_t seq)

@@ -66,6 +66,7 @@ struct conn {
         bool expired;
     } claim;
     struct merge_job *merges, **merges_last; /* all of them, in order: hashed, then written */
+    uint8_t own_chain[HASH_SIZE]; /* of the replica's changes, as far as its pushes are hashed */
 };
 
 /* ---- uv_conn.c ---- */

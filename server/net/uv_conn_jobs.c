@@ -2,6 +2,7 @@
  * pushes hashed in the pool and merged by the writer.
  *
  * Every job owns its memory and counts in conn->jobs; its `done` makes an event of the result. */
+#include "server/core/prepare.h"
 #include "server/net/sync_internal.h"
 
 #include <string.h>
@@ -179,6 +180,7 @@ static void facts_done(struct write_job *job)
     struct conn *c = j->conn;
     struct server_event ev = conn_event(c, SERVER_FACTS);
 
+    memcpy(c->own_chain, j->facts.accepted_chain, HASH_SIZE);
     ev.facts.ret = job->ret;
     ev.facts.facts = &j->facts;
     c->held++;
@@ -416,6 +418,7 @@ struct merge_job {
     struct id replica;
     struct act *acts;
     size_t n_acts;
+    uint8_t own_chain[HASH_SIZE]; /* before the push; when prepared, after it */
     int prepared;   /* 0, or why the push cannot be taken */
     bool submitted; /* to the writer */
     uint64_t answered_n;
@@ -437,31 +440,26 @@ static int prepare_act(struct merge_job *j, size_t from, size_t to, struct act *
     struct change *changes = arena_alloc(&j->arena, n * sizeof *changes);
     struct slice *bytes = arena_alloc(&j->arena, n * sizeof *bytes);
     struct slice *sides = arena_alloc(&j->arena, n * sizeof *sides);
-    uint8_t(*hashes)[HASH_SIZE] = arena_alloc(&j->arena, n * HASH_SIZE);
 
-    if (changes == NULL || bytes == NULL || sides == NULL || hashes == NULL)
+    if (changes == NULL || bytes == NULL || sides == NULL)
         return E_NOMEM;
     for (size_t i = 0; i < n; i++) {
         const struct push_item *item = &j->items[from + i];
 
         if (id_is_zero(&item->change.actor))
             return E_DENIED; /* `system` acts at the city only */
-        if (change_check_side(j->hasher, &item->change) != 0)
-            return E_MALFORMED;
         changes[i] = item->change;
         bytes[i] = item->bytes;
         sides[i] = item->side;
-        change_hash(j->hasher, item->bytes, hashes[i]);
     }
     *act = (struct act){.changes = changes,
                         .n = n,
                         .bytes = bytes,
                         .sides = sides,
-                        .hashes = (const uint8_t(*)[HASH_SIZE])hashes,
                         .actor = {.account = changes[0].actor,
                                   .site = j->site,
                                   .side = SIDE_COUNTY}};
-    return 0;
+    return act_prepare(&j->arena, j->hasher, j->own_chain, act);
 }
 
 static int prepare(struct merge_job *j)
@@ -559,6 +557,7 @@ static void prepared(struct merge_job *j)
     struct conn *c = j->conn;
 
     j->submitted = true;
+    memcpy(c->own_chain, j->own_chain, HASH_SIZE);
     if (j->prepared == 0 && c->stream != NULL) {
         writer_submit(c->port->writer, &j->job);
         prepare_next(c);
@@ -603,6 +602,7 @@ static void prepare_next(struct conn *c)
     if (j == NULL || j->work.data != NULL)
         return;
     j->work.data = j;
+    memcpy(j->own_chain, c->own_chain, HASH_SIZE);
     if (j->job.bytes > HASH_INLINE) {
         (void)uv_queue_work(c->port->loop, &j->work, prepare_work, prepare_done); /* fails without
                                                                                      a callback only */

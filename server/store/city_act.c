@@ -107,13 +107,22 @@ int city_act(struct city *c, const struct act *act, struct err *err)
 
 /* ---- pushes ---- */
 
-static int put_processed(struct city *c, uint64_t n, uint64_t seq, const uint8_t hash[HASH_SIZE],
+/* The replica's own chain over change AT of ACT: made beforehand if it was rightly guessed. */
+static void advance_own_chain(struct city *c, const struct act *act, size_t at)
+{
+    if (act->chains != NULL && memcmp(act->chains[at], c->replica.own_chain, HASH_SIZE) == 0)
+        memcpy(c->replica.own_chain, act->chains[at + 1], HASH_SIZE);
+    else
+        own_chain_next(c->hasher, c->replica.own_chain, act->hashes[at]);
+}
+
+static int put_processed(struct city *c, const struct act *act, size_t at, uint64_t seq,
                          struct err *err)
 {
     sqlite3_stmt *st = c->st[CS_PROCESSED_PUT];
 
-    own_chain_next(c->hasher, c->replica.own_chain, hash);
-    sql_bind_int(st, 1, POS(c->replica.no, n));
+    advance_own_chain(c, act, at);
+    sql_bind_int(st, 1, POS(c->replica.no, act->changes[at].n));
     sql_bind_int(st, 2, (int64_t)seq);
     sql_bind_blob(st, 3, (struct slice){c->replica.own_chain, HASH_SIZE});
     return sql_run(st, err);
@@ -351,8 +360,7 @@ static int answer_act(struct city *c, const struct act *act, bool condemned, boo
     if (ret == 0)
         ret = judged.ret == 0 ? city_write(c, &judged, err) : put_refusal(c, act, &judged, err);
     for (size_t i = 0; ret == 0 && i < act->n; i++)
-        ret = put_processed(c, act->changes[i].n,
-                            judged.ret == 0 ? seq_of(&judged, &act->changes[i]) : 0, act->hashes[i],
+        ret = put_processed(c, act, i, judged.ret == 0 ? seq_of(&judged, &act->changes[i]) : 0,
                             err);
     if (ret == 0)
         answered(c, act);

@@ -3,6 +3,7 @@
  * daemon does that on other threads. */
 #include "common/base/mem.h"
 #include "common/crypto/hash.h"
+#include "server/core/prepare.h"
 #include "tests/bench/gauge.h"
 #include "tests/bench/raw.h"
 #include "tests/bench/settle.h"
@@ -60,7 +61,8 @@ struct merge {
     struct buf bytes, side;
     struct change changes[GROUP];
     struct slice byte_slices[GROUP], sides[GROUP];
-    uint8_t hashes[GROUP][HASH_SIZE];
+    struct act acts[GROUP];
+    uint8_t chains[BENCH_SITES][HASH_SIZE]; /* of each author's own changes */
     struct err err;
 };
 
@@ -78,6 +80,7 @@ static void settle(struct merge *m, const char *path, struct random *random)
         uint8_t fingerprint[HASH_SIZE] = {(uint8_t)i};
 
         settle_replica(m->city, i, &replica, NOW, &m->sites[i], "1", fingerprint, &m->authors[i]);
+        own_chain_start(o.hasher, &replica, m->chains[i]);
     }
     settle_must(city_commit(m->city, &m->err), &m->err, "commit");
 }
@@ -86,6 +89,7 @@ static void settle(struct merge *m, const char *path, struct random *random)
 static void receive(struct merge *m, size_t i)
 {
     struct author *a = &m->authors[opinions[i].site];
+    struct act *act = &m->acts[i];
 
     buf_clear(&m->bytes);
     buf_clear(&m->side);
@@ -94,19 +98,17 @@ static void receive(struct merge *m, size_t i)
     m->sides[i] = (struct slice){arena_dup(&m->arena, m->side.p, m->side.len), m->side.len};
     settle_must(change_decode(&m->arena, m->byte_slices[i], m->sides[i], &m->changes[i]), &m->err,
                 "decode");
-    change_hash(a->hasher, m->byte_slices[i], m->hashes[i]);
+    *act = (struct act){
+        .changes = &m->changes[i], .n = 1, .bytes = &m->byte_slices[i], .sides = &m->sides[i]};
+    settle_must(act_prepare(&m->arena, a->hasher, m->chains[opinions[i].site], act), &m->err,
+                "prepare");
 }
 
 static void push(struct merge *m, size_t i)
 {
-    struct act act = {.changes = &m->changes[i],
-                      .n = 1,
-                      .bytes = &m->byte_slices[i],
-                      .sides = &m->sides[i],
-                      .hashes = (const uint8_t(*)[HASH_SIZE]) & m->hashes[i]};
     bool refused;
 
-    settle_must(city_push_act(m->city, &m->changes[i].replica, &act, &refused, &m->err), &m->err,
+    settle_must(city_push_act(m->city, &m->changes[i].replica, &m->acts[i], &refused, &m->err), &m->err,
                 "push");
     settle_must(refused ? E_INTERNAL : 0, &m->err, "refused");
 }

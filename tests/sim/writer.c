@@ -3,6 +3,7 @@
 #include "tests/sim/world_internal.h"
 
 #include "common/base/mem.h"
+#include "server/core/prepare.h"
 #include "server/net/tail.h"
 
 #include <stdlib.h>
@@ -242,42 +243,38 @@ static int facts(struct world *w, struct job *job, struct err *err)
 }
 
 /* The act that begins at item I: decoded and hashed as the daemon does before the writer. */
-static int one_act(struct world *w, struct job *job, size_t i, struct act *act)
+static int one_act(struct world *w, struct job *job, size_t i, uint8_t chain[HASH_SIZE],
+                   struct act *act)
 {
     const struct hasher *h = city_hasher(w->city);
     struct change first;
-    uint8_t(*hashes)[HASH_SIZE];
     int ret = change_decode(&job->arena, job->bytes[i], job->sides[i], &first);
 
     if (ret != 0 || first.act_pos != 0 || first.act_len > job->n - i)
         return E_PROTOCOL;
     act->n = first.act_len;
     act->changes = arena_alloc(&job->arena, act->n * sizeof *act->changes);
-    hashes = arena_alloc(&job->arena, act->n * HASH_SIZE);
-    for (size_t k = 0; ret == 0 && k < act->n; k++) {
+    for (size_t k = 0; ret == 0 && k < act->n; k++)
         ret = change_decode(&job->arena, job->bytes[i + k], job->sides[i + k], &act->changes[k]);
-        if (ret == 0)
-            ret = change_check_side(h, &act->changes[k]);
-        change_hash(h, job->bytes[i + k], hashes[k]);
-    }
     act->bytes = &job->bytes[i];
     act->sides = &job->sides[i];
-    act->hashes = (const uint8_t(*)[HASH_SIZE])hashes;
-    return ret;
+    return ret == 0 ? act_prepare(&job->arena, h, chain, act) : ret;
 }
 
 static int push(struct world *w, struct job *job, struct err *err)
 {
     const struct id *id = &job->link->ss.replica;
     struct replica_row row;
+    uint8_t chain[HASH_SIZE];
     size_t i = 0;
 
     if (city_replica_get(w->city, id, &row, err) != 0)
         return E_INTERNAL;
+    memcpy(chain, row.own_chain, HASH_SIZE);
     while (i < job->n) {
         struct act act = {.n = 0};
         bool refused = false;
-        int ret = one_act(w, job, i, &act);
+        int ret = one_act(w, job, i, chain, &act);
 
         if (ret != 0)
             return err_set(err, ret, "an act arrived damaged");
