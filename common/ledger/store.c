@@ -16,7 +16,6 @@ extern const char embed_0002_digest[];
 
 #define STORE_FORMAT     1
 #define PAGE_SIZE        8192
-#define AUTOCHECKPOINT   16384 /* pages: checkpoints are rare and not felt */
 #define SCRATCH_MAX      (2u * ACT_MAX_BYTES)
 #define BUSY_TIMEOUT_MS  10000
 

@@ -70,6 +70,24 @@ int store_savepoint(struct store *s, struct err *err);
 int store_savepoint_release(struct store *s, struct err *err);
 int store_savepoint_rollback(struct store *s, struct err *err);
 
+/* ---- checkpoints ---- */
+
+/* A connection of another thread's, for the checkpoints of S, which makes none by itself until this is
+ * closed. On failure *RET is NULL and S goes on as before. */
+struct store_checkpoint;
+int store_checkpoint_open(struct store *s, struct store_checkpoint **ret, struct err *err);
+void store_checkpoint_close(struct store_checkpoint *k);
+
+/* Copy into the file what the write-ahead log holds at the moment and no reader needs there; waits for
+ * nobody. E_BUSY: another does so; E_FULL, E_IO … */
+int store_checkpoint_run(struct store_checkpoint *k);
+
+/* The same by S itself, outside a transaction: when nothing is left the log begins anew. */
+int store_checkpoint_rest(struct store *s);
+
+/* Pages of the write-ahead log after the last commit. */
+unsigned store_log_pages(const struct store *s);
+
 /* Small named values of the file. get: E_NOTFOUND when unset; the value lies in A. */
 int store_meta_get(struct store *s, const char *name, struct arena *a, struct slice *ret,
                    struct err *err);

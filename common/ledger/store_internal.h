@@ -12,6 +12,8 @@
 /* Sealed pii begins with this byte where a value type would stand. */
 #define AT_REST_SEALED 0x80u
 
+#define AUTOCHECKPOINT 16384 /* pages: checkpoints are rare and not felt */
+
 /* The statements, prepared at open: one row each in store.c. */
 enum store_stmt {
     ST_META_GET, ST_META_PUT, ST_STREAM_GET, ST_STREAM_PUT, ST_STREAM_EACH, ST_LOG_PUT, ST_LOG_GET,
@@ -50,6 +52,7 @@ struct store {
     bool readonly;
     bool track_seqs;
     bool relaxed, relax_next; /* the connection does not sync; the next transaction need not */
+    unsigned log_pages; /* of the write-ahead log; kept when checkpoints are another's */
     const struct vault *vault;
     sqlite3_stmt *st[ST_COUNT];
     struct kind_sql *kinds; /* by place in catalogue_kinds */

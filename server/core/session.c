@@ -384,6 +384,7 @@ static void on_merged(struct server_session *s, const struct server_event *ev,
         server_session_fail(s, ev, up, ev->merged.ret);
         return;
     }
+    s->unmerged -= ev->merged.bytes < s->unmerged ? ev->merged.bytes : s->unmerged;
     if (ev->merged.answered_n > s->answered_n)
         s->answered_n = ev->merged.answered_n;
     /* An earlier session of the replica may have left work with the writer: what it brought is only
@@ -391,7 +392,7 @@ static void on_merged(struct server_session *s, const struct server_event *ev,
     if (s->answered_n >= s->expect_n)
         s->expect_n = s->answered_n + 1;
     if (s->answered_n + 1 == s->expect_n) {
-        s->unmerged = 0;
+        s->unmerged = 0; /* whatever was told of single pushes */
         s->due[SERVER_DUE_MERGE] = 0;
     } else {
         await(s, SERVER_DUE_MERGE, ev->now, s->options->store_within);

@@ -99,7 +99,7 @@ struct server_session {
     struct server_stream streams[SERVER_STREAMS];
     uint64_t expect_n;       /* next change to be submitted */
     uint64_t answered_n;     /* the last the writer answered */
-    size_t unmerged;         /* bytes submitted since everything was last answered */
+    size_t unmerged;         /* bytes and sidecars submitted and not answered */
     size_t unsent;           /* bytes of output the peer's socket has not taken */
     uint64_t refusals_from;  /* further stored refusals to read and send; 0: none */
     unsigned renewals;       /* asked for in this session */
@@ -187,6 +187,7 @@ struct server_event {
         struct {
             int ret; /* not 0: nothing is known, the session ends */
             uint64_t answered_n;
+            size_t bytes; /* and sidecars, of what is answered by this; 0: told when all is answered */
             const struct server_refusal *refusals;
             size_t n_refusals;
         } merged;

@@ -114,6 +114,15 @@ static int decode(const struct server_session *s, const struct server_event *ev,
     return 0;
 }
 
+static size_t weigh(const struct push_item *items, uint32_t n)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        bytes += items[i].bytes.len + items[i].side.len;
+    return bytes;
+}
+
 static int recv_push(struct server_session *s, const struct server_event *ev,
                      struct server_update *up)
 {
@@ -143,7 +152,7 @@ static int recv_push(struct server_session *s, const struct server_event *ev,
     if (s->due[SERVER_DUE_MERGE] == 0)
         s->due[SERVER_DUE_MERGE] = ev->now + s->options->store_within;
     s->expect_n = after;
-    s->unmerged += m->size;
+    s->unmerged += weigh(items, up->submit_count);
     return 0;
 }
 

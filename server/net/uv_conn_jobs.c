@@ -530,6 +530,7 @@ static void tell_merged(struct merge_job *j, int ret)
 
     ev.merged.ret = ret;
     ev.merged.answered_n = j->answered_n;
+    ev.merged.bytes = j->job.bytes;
     ev.merged.refusals = j->refusals.at;
     ev.merged.n_refusals = j->refusals.n;
     c->held++;

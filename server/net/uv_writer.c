@@ -15,6 +15,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "server/net/uv_checkpoint.h"
 
 #define GROUP_MAX_CHANGES 8192
 #define GROUP_MAX_BYTES   (8u << 20)
@@ -54,6 +55,7 @@ struct writer {
     struct writer_status status;
 
     /* The thread's own. */
+    struct checkpointer *checkpointer;
     struct job_list group;
     size_t group_changes, group_bytes;
     unsigned retry_ms;  /* 0 while the store takes what it is given */
@@ -303,6 +305,7 @@ static void write_group(struct writer *w)
         count_group(w);
         note_advanced(w);
         post(w, &w->group);
+        checkpointer_committed(w->checkpointer);
     }
     w->group_changes = w->group_bytes = 0;
     w->retry_ms = 0;
@@ -451,6 +454,7 @@ static void on_async(uv_async_t *async)
 
 static void release(struct writer *w)
 {
+    checkpointer_free(w->checkpointer);
     for (size_t i = 0; i < HEADS_MAX; i++) {
         buf_release(&w->heads[i].head);
         buf_release(&w->heads[i].signature);
@@ -463,6 +467,7 @@ static void release(struct writer *w)
 int writer_new(const struct writer_options *o, struct writer **ret, struct err *err)
 {
     struct writer *w = mem_calloc(1, sizeof *w);
+    int status;
 
     if (w == NULL)
         return err_set(err, E_NOMEM, NULL);
@@ -478,8 +483,14 @@ int writer_new(const struct writer_options *o, struct writer **ret, struct err *
         buf_init(&w->heads[i].head, SIGNED_MAX);
         buf_init(&w->heads[i].signature, SIGNED_MAX);
     }
+    status = checkpointer_new(city_store(w->city), o->checkpoint_pages, &w->checkpointer, err);
+    if (status != 0) {
+        mem_free(w);
+        return status;
+    }
     if (uv_mutex_init(&w->mutex) != 0 || uv_cond_init(&w->cond) != 0 ||
         uv_async_init(w->loop, &w->async, on_async) != 0) {
+        checkpointer_free(w->checkpointer);
         mem_free(w);
         return err_set(err, E_NOMEM, "不能建立写入线程");
     }

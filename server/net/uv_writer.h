@@ -54,6 +54,7 @@ struct writer_options {
      * commits advanced, never a part of a commit. HEADS live until the call returns. */
     void (*advanced)(void *ctx, const struct writer_head *heads, size_t n);
     void *ctx;
+    unsigned checkpoint_pages; /* of the store's log, when it is time for a checkpoint; 0: as usual */
 };
 
 struct writer_status {

@@ -10,6 +10,7 @@
 
 #include "common/base/mem.h"
 #include "common/crypto/hash.h"
+#include "server/net/uv_checkpoint.h"
 #include "server/net/uv_reader.h"
 #include "server/net/uv_writer.h"
 #include "tests/lib/toy.h"
@@ -21,6 +22,8 @@
 
 #define PRODUCERS   6
 #define ROUNDS      20
+#define START       20   /* pages of the log: time for a checkpoint */
+#define COMMITS     1000
 #define NOW         1772690400000ull /* 2026-03-05 14:00 in Chenzhou */
 #define DEADLINE_MS 60000            /* of the whole; reaching it is a failure */
 
@@ -64,6 +67,18 @@ static void on_late(uv_timer_t *timer)
     fail_msg("the world stands still");
 }
 
+static struct city *reopen(struct world *w)
+{
+    struct city_options o = {.hasher = hasher_of(HASH_SM3), .signer = toy_signer(), .now = NOW};
+    struct city *city;
+    struct err err = {0};
+
+    o.random = random_seeded_init(&w->seed, 6);
+    if (city_open(w->path, &o, &city, &err) != 0)
+        fail_msg("%s", err.text);
+    return city;
+}
+
 static int setup(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -75,9 +90,9 @@ static int setup(void **state)
     assert_non_null(mkdtemp(w->dir));
     (void)snprintf(w->path, sizeof w->path, "%s/city.db", w->dir);
     o.random = random_seeded_init(&w->seed, 5);
-    if (city_create(w->path, &o, "第五届", &err) != 0 ||
-        city_open(w->path, &o, &w->city, &err) != 0)
+    if (city_create(w->path, &o, "第五届", &err) != 0)
         fail_msg("%s", err.text);
+    w->city = reopen(w);
     assert_int_equal(uv_loop_init(&w->loop), 0);
     assert_int_equal(uv_timer_init(&w->loop, &w->deadline), 0);
     assert_int_equal(uv_timer_start(&w->deadline, on_late, DEADLINE_MS, 0), 0);
@@ -265,8 +280,12 @@ static void end_when_idle(struct world *w)
 static void test_writer_threads__load(void **state)
 {
     struct world *w = *state;
-    struct writer_options wo = {
-        .loop = &w->loop, .city = w->city, .clock = clock_now, .advanced = on_advanced, .ctx = w};
+    struct writer_options wo = {.loop = &w->loop,
+                                .city = w->city,
+                                .clock = clock_now,
+                                .advanced = on_advanced,
+                                .ctx = w,
+                                .checkpoint_pages = START};
     struct reader_options ro = {.loop = &w->loop, .path = w->path};
     struct stream_head head;
     struct err err = {0};
@@ -289,10 +308,41 @@ static void test_writer_threads__load(void **state)
     assert_int_equal(city_verify(w->city, &err), 0);
 }
 
+/* The log never grows far past its bound, whoever of the two threads is slower; what was committed is
+ * there when the file is opened again. */
+static void test_checkpointer__bound(void **state)
+{
+    struct world *w = *state;
+    struct store *s = city_store(w->city);
+    struct checkpointer *k;
+    struct err err = {0};
+    unsigned most = 0;
+
+    assert_int_equal(uv_timer_stop(&w->deadline), 0);
+    uv_close((uv_handle_t *)&w->deadline, NULL);
+    assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(checkpointer_new(s, START, &k, &err), 0);
+    for (int i = 1; i <= COMMITS; i++) {
+        assert_int_equal(store_begin(s, &err), 0);
+        assert_int_equal(store_meta_put_int(s, "commits", i, &err), 0);
+        assert_int_equal(store_commit(s, &err), 0);
+        most = store_log_pages(s) > most ? store_log_pages(s) : most;
+        checkpointer_committed(k);
+    }
+    checkpointer_free(k);
+    assert_in_range(most, START, 3 * START + 8); /* a commit is fewer than 8 pages */
+
+    city_close(w->city);
+    w->city = reopen(w);
+    assert_int_equal(store_meta_int(city_store(w->city), "commits", 0), COMMITS);
+    assert_int_equal(city_verify(w->city, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_writer_threads__load, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_checkpointer__bound, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
