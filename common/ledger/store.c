@@ -251,7 +251,11 @@ int store_commit(struct store *s, struct err *err)
 {
     int ret = sums_keep(s, err);
 
-    return ret != 0 ? ret : sql_run(s->st[ST_COMMIT], err);
+    if (ret == 0)
+        ret = sql_run(s->st[ST_COMMIT], err);
+    if (ret == 0)
+        sums_kept(s);
+    return ret;
 }
 
 void store_rollback(struct store *s)
