@@ -466,6 +466,18 @@ static int refuse(struct replica *r, uint64_t first_n, uint64_t last_n, uint64_t
     return ret;
 }
 
+/* What was kept aside and then dropped has other words than before; whoever closed it is done with it. */
+static int told_again(struct replica *r, uint64_t first_n, struct slice code, struct slice text,
+                      struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_REFUSED_AGAIN];
+
+    sql_bind_int(st, 1, (int64_t)first_n);
+    sql_bind_text(st, 2, code);
+    sql_bind_text(st, 3, text);
+    return sql_run(st, err);
+}
+
 int replica_refused(struct replica *r, uint64_t first_n, uint64_t last_n, uint64_t at_n,
                     struct slice code, struct slice text, msec_t now, uint64_t *ret_until_n,
                     struct err *err)
@@ -483,7 +495,8 @@ int replica_refused(struct replica *r, uint64_t first_n, uint64_t last_n, uint64
     ret = refused_before(r, first_n, &until, err);
     if (ret == 0)
         ret = refuse(r, first_n, last_n, at_n, code, text, now, err);
-    ret = ret == 1 ? 0 : ret;
+    if (ret == 1)
+        ret = told_again(r, first_n, code, text, err);
     if (ret == 0)
         ret = replica_commit(r, err);
     else

@@ -36,6 +36,7 @@ static const char *const statements[RS_COUNT] = {
     [RS_REFUSED_PUT] =
         "INSERT INTO refused (first_n, last_n, at_n, code, text, until_n, at)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [RS_REFUSED_AGAIN] = "UPDATE refused SET code = ?2, text = ?3 WHERE first_n = ?1",
     [RS_REFUSED_DEL] =
         "DELETE FROM refused WHERE first_n = (SELECT max(first_n) FROM refused"
         " WHERE first_n <= ?1) AND last_n >= ?1 AND NOT EXISTS (SELECT 1 FROM"

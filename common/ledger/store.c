@@ -251,11 +251,7 @@ int store_commit(struct store *s, struct err *err)
 {
     int ret = sums_keep(s, err);
 
-    if (ret == 0)
-        ret = sql_run(s->st[ST_COMMIT], err);
-    if (ret == 0)
-        sums_kept(s);
-    return ret;
+    return ret != 0 ? ret : sql_run(s->st[ST_COMMIT], err);
 }
 
 void store_rollback(struct store *s)

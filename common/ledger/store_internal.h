@@ -43,7 +43,6 @@ struct sums {
     unsigned n;
     bool loaded;     /* once read, and not rolled back since */
     bool dirty;      /* the open transaction has moved them */
-    bool moved;  /* by a transaction that is not committed: its rollback makes it all stale */
     int64_t version; /* store_others when read */
     struct buf scratch; /* a row's bytes */
 };
@@ -67,9 +66,6 @@ void sums_init(struct sums *x);
 void sums_release(struct sums *x);
 int sums_keep(struct store *s, struct err *err); /* into the table, before a commit or savepoint */
 void sums_forget(struct store *s);               /* what was moved since was rolled back */
-
-/* What was kept is committed. */
-void sums_kept(struct store *s);
 
 /* Columns that every table begins with, in this order; fields follow. */
 enum { COL_RID, COL_STREAM, COL_CREATED_SEQ, COL_SEQ, COL_CREATED_AT, COL_CREATED_BY, COL_UPDATED_AT,

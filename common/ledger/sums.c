@@ -155,14 +155,9 @@ int sums_keep(struct store *s, struct err *err)
 
 void sums_forget(struct store *s)
 {
-    if (s->sums.moved)
+    if (s->sums.dirty)
         s->sums.loaded = false;
     s->sums.dirty = false;
-}
-
-void sums_kept(struct store *s)
-{
-    s->sums.moved = false;
 }
 
 /* ---- moving ---- */
@@ -179,7 +174,7 @@ static int find(struct store *s, const struct row *row, struct moving_sum **ret,
         return err_set(err, E_NOMEM, NULL);
     *ret = &of->kinds[place_of(row->kind)];
     (*ret)->dirty = true;
-    s->sums.dirty = s->sums.moved = true;
+    s->sums.dirty = true;
     return 0;
 }
 
@@ -223,7 +218,7 @@ int store_digest_clear(struct store *s, struct err *err)
     if (ret != 0)
         return ret;
     forget(&s->sums);
-    s->sums.dirty = s->sums.moved = true; /* a rollback brings back what was */
+    s->sums.dirty = true; /* a rollback brings back what was */
     return sql_exec(s->db, "DELETE FROM digest", err);
 }
 
@@ -395,7 +390,7 @@ int store_digest_mend(struct store *s, const struct digest_count *counts, size_t
             return err_set(err, E_NOMEM, NULL);
         mend(&of->kinds[place_of(kind)].now, &counts[i]);
         of->kinds[place_of(kind)].dirty = true;
-        s->sums.dirty = s->sums.moved = true;
+        s->sums.dirty = true;
     }
     return ret;
 }

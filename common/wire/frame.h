@@ -32,8 +32,7 @@
     X(ENROL, enrol, Ztc__Enrol)                                                                    \
     X(ENROLLED, enrolled, Ztc__Enrolled)                                                           \
     X(RENEW, renew, Ztc__Renew)                                                                    \
-    X(RENEWED, renewed, Ztc__Renewed)                                                              \
-    X(WINDOW, window, Ztc__Window)
+    X(RENEWED, renewed, Ztc__Renewed)
 
 struct frame_reader {
     size_t max;    /* bytes of the next frame, without its length */

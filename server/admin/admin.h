@@ -39,6 +39,9 @@ int cmd_deed(const struct args *a, struct err *err);
 int ask_deed(const struct home *h, const struct args *a, struct err *err);
 int ask_simple(const struct home *h, const struct args *a, const char *cmd, struct err *err);
 
+/* The replica whose id begins with WORD. E_NOTFOUND, E_INVALID. */
+int deed_find_replica(struct deed *d, const char *word, struct id *ret);
+
 /* ---- the deeds ---- */
 
 int deed_enrol(struct deed *d);
@@ -50,6 +53,8 @@ int deed_do(struct deed *d);
 int deed_import(struct deed *d);
 int deed_setting_set(struct deed *d);
 int deed_rebuild(struct deed *d);
+int deed_release(struct deed *d);
+int deed_drop(struct deed *d);
 int deed_ca_rotate(struct deed *d);
 int deed_ca_drop_old(struct deed *d);
 

@@ -4,12 +4,16 @@
 
 #include "common/cmd/args.h"
 
+struct city;
+
 int cmd_init(const struct args *a, struct err *err);
 int cmd_run(const struct args *a, struct err *err);
 int cmd_status(const struct args *a, struct err *err);
 int cmd_stop(const struct args *a, struct err *err);
 int cmd_replica_list(const struct args *a, struct err *err);
 int cmd_verify(const struct args *a, struct err *err);
+int cmd_quarantine_list(const struct args *a, struct err *err);
+int list_quarantine(struct city *city, const struct args *a, struct err *err);
 
 int cmd_ls(const struct args *a, struct err *err);
 int cmd_show(const struct args *a, struct err *err);

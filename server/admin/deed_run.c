@@ -29,6 +29,7 @@ static const struct {
     {"user add", deed_user_add, false}, {"add", deed_add, false},
     {"set", deed_set, false},           {"do", deed_do, false},
     {"import", deed_import, false},     {"rebuild", deed_rebuild, true},
+    {"replica release", deed_release, false}, {"replica drop", deed_drop, false},
     {"ca rotate", deed_ca_rotate, true}, {"ca drop-old", deed_ca_drop_old, true},
     {"setting set", deed_setting_set, false},
 };

@@ -488,7 +488,7 @@ static int match_replica(void *ctx, const struct replica_row *r)
     return 0;
 }
 
-static int find_replica(struct deed *d, const char *word, struct id *ret)
+int deed_find_replica(struct deed *d, const char *word, struct id *ret)
 {
     char plain[2 * ID_SIZE + 1];
     struct search s = {.prefix = plain};
@@ -522,14 +522,14 @@ int deed_revoke(struct deed *d)
 
     if (retired && args_has(d->args, OPT_LOST))
         return err_set(d->err, E_USAGE, "--retired 和 --lost 只能写一个");
-    ret = find_replica(d, d->args->words[0], &id);
+    ret = deed_find_replica(d, d->args->words[0], &id);
     if (ret == 0)
         ret = city_replica_set_state(d->city, &id, retired ? REPLICA_RETIRED : REPLICA_LOST,
                                      d->err);
     if (ret != 0)
         return ret;
     d->effects->ended = id;
-    d->effects->cause = E_REVOKED;
+    d->effects->cause = retired ? E_CLOSED : E_REVOKED; /* a retired one comes back to hand in */
     id_format(&id, text);
     if (d->args->json)
         (void)fprintf(d->args->out, "{\"id\":\"%s\",\"state\":\"%s\"}\n", text,

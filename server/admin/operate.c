@@ -263,6 +263,11 @@ int cmd_replica_list(const struct args *a, struct err *err)
     return with_city(a, list_replicas, err);
 }
 
+int cmd_quarantine_list(const struct args *a, struct err *err)
+{
+    return with_city(a, list_quarantine, err);
+}
+
 static int verify(struct city *city, const struct args *a, struct err *err)
 {
     int ret = city_verify(city, err);

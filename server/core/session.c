@@ -61,8 +61,7 @@ void server_session_check(const struct server_session *s)
     assert((s->due[SERVER_DUE_FACTS] != 0) == (s->state == SERVER_ADMITTING));
     assert(serving ||
            (s->due[SERVER_DUE_MERGE] | s->due[SERVER_DUE_READ] | s->due[SERVER_DUE_REFUSALS]) == 0);
-    assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) ==
-                           (s->answered_n + 1 < s->expect_n && s->hold == 0));
+    assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) == (s->answered_n + 1 < s->expect_n));
     assert((s->due[SERVER_DUE_RENEW] != 0) <= (s->state == SERVER_RENEW_ONLY));
     assert(s->state != SERVER_CLOSING || s->due[SERVER_DUE_DRAIN] != 0);
     for (size_t i = 0; i < SERVER_STREAMS; i++)
@@ -155,14 +154,6 @@ void server_session_fail(struct server_session *s, const struct server_event *ev
 static void await(struct server_session *s, enum server_due what, msec_t now, uint32_t within)
 {
     s->due[what] = now + within;
-}
-
-/* The store answers within its time while it takes what it is given. */
-void server_session_await_merge(struct server_session *s, msec_t now)
-{
-    s->due[SERVER_DUE_MERGE] = 0;
-    if (s->answered_n + 1 < s->expect_n && s->hold == 0)
-        await(s, SERVER_DUE_MERGE, now, s->options->store_within);
 }
 
 /* Whether the peer may send. A pause is ours, so the peer's silence is no sign then. */
@@ -269,6 +260,10 @@ static void next_refusals(struct server_session *s, const struct server_refusal 
                           bool more)
 {
     s->refusals_from = more && n > 0 ? refusals[n - 1].last_n + 1 : 0;
+    if (s->decided && s->refusals_from == 0) {
+        s->decided = false;
+        s->refusals_from = 1;
+    }
 }
 
 /* ---- one function an event ---- */
@@ -333,9 +328,7 @@ static void put_welcome(const struct server_session *s, const struct server_even
     m.catalogue = f->catalogue;
     m.heads = list;
     m.n_heads = f->standing == SERVER_FULL ? f->n_signed_heads : 0; /* others have nothing to expect */
-    m.push_window = s->hold != 0 ? 0 : s->options->push_window;
-    m.has_hold = s->hold != 0;
-    m.hold = wire_data(slice_str(err_code(s->hold)));
+    m.push_window = s->options->push_window;
     m.frame_max = FRAME_MAX;
     m.ping_every = s->options->ping_every;
     m.dead_after = s->options->dead_after;
@@ -402,27 +395,13 @@ static void on_merged(struct server_session *s, const struct server_event *ev,
      * repeated here, and skipped. */
     if (s->answered_n >= s->expect_n)
         s->expect_n = s->answered_n + 1;
-    if (s->answered_n + 1 == s->expect_n)
+    if (s->answered_n + 1 == s->expect_n) {
         s->unmerged = 0; /* whatever was told of single pushes */
-    server_session_await_merge(s, ev->now);
+        s->due[SERVER_DUE_MERGE] = 0;
+    } else {
+        await(s, SERVER_DUE_MERGE, ev->now, s->options->store_within);
+    }
     put_refusals(up, ev->merged.refusals, ev->merged.n_refusals);
-}
-
-/* What was pushed before the peer could know stays with the writer, who tries again until it is merged. */
-static void on_hold(struct server_session *s, const struct server_event *ev,
-                    struct server_update *up)
-{
-    Ztc__Window m = ZTC__WINDOW__INIT;
-    bool changed = s->hold != ev->hold;
-
-    s->hold = ev->hold;
-    if (s->state != SERVER_SERVING || !changed)
-        return;
-    server_session_await_merge(s, ev->now);
-    m.push_window = s->hold != 0 ? 0 : s->options->push_window;
-    m.has_code = s->hold != 0;
-    m.code = wire_data(slice_str(err_code(s->hold)));
-    frame_put_window(&up->out, &m);
 }
 
 static void on_heads(struct server_session *s, const struct server_event *ev)
@@ -475,6 +454,14 @@ static void on_refusals(struct server_session *s, const struct server_event *ev,
     }
     put_refusals(up, ev->refusals.refusals, ev->refusals.n_refusals);
     next_refusals(s, ev->refusals.refusals, ev->refusals.n_refusals, ev->refusals.more);
+}
+
+static void on_decided(struct server_session *s)
+{
+    if (s->due[SERVER_DUE_REFUSALS] != 0 || s->refusals_from != 0)
+        s->decided = true;
+    else
+        s->refusals_from = 1;
 }
 
 static void on_drained(struct server_session *s, const struct server_event *ev)
@@ -533,11 +520,12 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
     case SERVER_RENEWED:
         server_session_renewed(s, ev, up);
         break;
-    case SERVER_HOLD:
-        on_hold(s, ev, up);
-        break;
     case SERVER_OFFER:
         server_session_offer(s, up);
+        break;
+    case SERVER_DECIDED:
+        if (s->state == SERVER_SERVING)
+            on_decided(s);
         break;
     case SERVER_DRAINED:
         on_drained(s, ev);
@@ -555,40 +543,15 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
     }
 }
 
-/* Grows with everything that gets further. */
-static uint64_t reached(const struct server_session *s)
-{
-    uint64_t sum = s->answered_n + s->expect_n;
-
-    for (size_t i = 0; i < SERVER_STREAMS; i++)
-        sum += s->streams[i].sent;
-    return sum;
-}
-
-static void note_progress(struct server_session *s, enum server_state state, uint64_t before,
-                          msec_t now)
-{
-    if (s->state != state)
-        s->since = now;
-    if (s->state != state || reached(s) != before)
-        s->progress_at = now;
-}
-
 void server_session_step(struct server_session *s, const struct server_event *ev,
                          struct server_update *up)
 {
     size_t before = up->out.len;
-    enum server_state state = s->state;
-    uint64_t had_reached = reached(s);
 
     clear_update(up);
     if (s->state == SERVER_CLOSED)
         return;
     dispatch(s, ev, up);
-    if (s->hold != 0 && s->state == SERVER_SERVING && s->unmerged >= s->options->unmerged_max)
-        /* Nothing is read until it is merged, and the peer would only meet silence. */
-        server_session_fail(s, ev, up, s->hold);
-    note_progress(s, state, had_reached, ev->now);
     if (up->out.ret != 0) { /* half a frame must never be sent: the connection just ends */
         s->cause = E_NOMEM;
         if (s->state != SERVER_CLOSED)

@@ -88,9 +88,6 @@ struct server_session {
     const struct server_options *options;
     enum server_state state;
     int cause; /* why it closes: E_*, 0 for an orderly end */
-    int hold;  /* why it takes no changes now: E_*, 0 while it does */
-    msec_t since;       /* when this state was entered; 0: WAITING */
-    msec_t progress_at; /* when something last moved, either way */
     struct id replica;
     uint32_t site;
 
@@ -107,6 +104,7 @@ struct server_session {
     uint64_t refusals_from;  /* further stored refusals to read and send; 0: none */
     unsigned renewals;       /* asked for in this session */
     bool hands_in;           /* retired: it receives nothing */
+    bool decided;            /* while refusals are being read: read them once more */
     msec_t due[SERVER_DUES]; /* deadlines; 0: not waiting for this */
 };
 
@@ -161,8 +159,8 @@ enum server_event_kind {
     SERVER_READ,     /* answer to read */
     SERVER_REFUSALS, /* answer to read_refusals_from */
     SERVER_RENEWED,  /* answer to renew */
-    SERVER_HOLD,     /* the store refuses to be written, or takes again what it is given */
     SERVER_OFFER,    /* the city's CAs have changed: the replica should renew */
+    SERVER_DECIDED,  /* stored refusals have changed: read and send them again */
     SERVER_DRAINED,  /* the socket took output */
     SERVER_TIMER,    /* the deadline has come (early or late does no harm) */
     SERVER_END,      /* shutdown, revocation, a newer session of the replica */
@@ -220,7 +218,6 @@ struct server_event {
             const struct slice *authorities, *endorsements; /* DER, newest first; one less of them */
             size_t n_authorities;
         } renewed;
-        int hold;      /* SERVER_HOLD: why; 0: it takes again */
         size_t unsent; /* SERVER_DRAINED: bytes still to be taken */
         struct {
             int cause;

@@ -16,6 +16,7 @@ struct daemon_effects {
     int cause;
     bool undo; /* only a trial: what was written is taken back */
     bool authorities; /* the CAs have changed */
+    struct id decided; /* a replica whose quarantine was decided; zero: none */
 };
 
 /* A writing command on the writer's thread, inside a group; may run again. What it prints is appended to

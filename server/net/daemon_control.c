@@ -87,6 +87,8 @@ static void deed_done(struct write_job *job)
         job->ret = 0;
     if (job->ret == 0 && !id_is_zero(&j->effects.ended) && j->daemon->sync != NULL)
         sync_port_end(j->daemon->sync, &j->effects.ended, j->effects.cause);
+    if (job->ret == 0 && !id_is_zero(&j->effects.decided) && j->daemon->sync != NULL)
+        sync_port_decided(j->daemon->sync, &j->effects.decided);
     if (job->ret == 0 && j->effects.authorities && !j->daemon->stopping)
         job->ret = daemon_reload(j->daemon, &job->err);
     daemon_answer(j->call, job->ret, &job->err, &j->out, &j->detail);

@@ -486,7 +486,7 @@ static int run_merge(struct write_job *job, struct city *city, struct err *err)
     bool any = false;
     int ret = city_replica_get(city, &j->replica, &r, err);
 
-    if (ret == 0 && r.state != REPLICA_ACTIVE)
+    if (ret == 0 && r.state == REPLICA_LOST)
         ret = err_set(err, E_REVOKED, NULL);
     for (size_t i = 0; ret == 0 && i < j->n_acts; i++) {
         const struct act *act = &j->acts[i];

@@ -50,6 +50,9 @@ void sync_port_counts(const struct sync_port *p, struct sync_port_counts *ret);
 /* End the open sessions of REPLICA. */
 void sync_port_end(struct sync_port *p, const struct id *replica, int cause);
 
+/* What was kept aside of REPLICA was decided: its open sessions are told. */
+void sync_port_decided(struct sync_port *p, const struct id *replica);
+
 /* Other CAs from now on; sessions are offered a renewal. Takes references. */
 void sync_port_renew(struct sync_port *p, struct authorities *a, struct tls_config *tls);
 

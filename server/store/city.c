@@ -10,6 +10,7 @@
 extern const char embed_0101_city[];
 extern const char embed_0102_certificate[];
 extern const char embed_0103_statement[];
+extern const char embed_0104_quarantine[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
@@ -37,11 +38,12 @@ static const char *const statements[CS_COUNT] = {
     [CS_REFUSAL_PUT] = "INSERT INTO refusal (pos, last_n, at_n, code, text, quarantined, bytes)"
                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [CS_REFUSAL_EACH] = "SELECT pos, last_n, at_n, code, text, quarantined FROM refusal"
-                        " WHERE pos BETWEEN ?1 AND ?2 AND until_n IS NULL ORDER BY pos",
+                        " WHERE pos BETWEEN ?1 AND ?2 AND (until_n IS NULL OR EXISTS"
+                        " (SELECT 1 FROM refusal_again a WHERE a.pos = refusal.pos)) ORDER BY pos",
     [CS_REFUSAL_ACK] = "UPDATE refusal SET until_n = ?2 WHERE pos = ?1 AND until_n IS NULL",
     [CS_REFUSED_PUT] = "INSERT OR IGNORE INTO refused_record (no, record, first_n, created)"
                        " VALUES (?1, ?2, ?3, ?4)",
-    [CS_REFUSED_FIND] = "SELECT max(f.created) FROM refused_record f JOIN refusal r"
+    [CS_REFUSED_FIND] = "SELECT max(f.created), min(r.quarantined) FROM refused_record f JOIN refusal r"
                         " ON r.pos = (f.no << 40) + f.first_n"
                         " WHERE f.no = ?1 AND f.record = ?2 AND (r.until_n IS NULL OR r.until_n >= ?3)",
     [CS_TOKEN_PUT] = "INSERT INTO token (secret_hash, site, expires_at) VALUES (?1, ?2, ?3)",
@@ -51,6 +53,14 @@ static const char *const statements[CS_COUNT] = {
     [CS_COUNTER_PUT] = "INSERT INTO counter (series, last) VALUES (?1, ?2)"
                        " ON CONFLICT (series) DO UPDATE SET last = excluded.last",
     [CS_TOKEN_COUNT] = "SELECT count(*) FROM token WHERE used_at IS NULL AND expires_at > ?1",
+    [CS_KEPT_NEXT] = "SELECT pos, last_n, at_n, text, bytes FROM refusal"
+                     " WHERE quarantined = 1 AND pos BETWEEN ?1 AND ?2 ORDER BY pos LIMIT 1",
+    [CS_PROCESSED_RELEASE] = "UPDATE processed SET seq = ?2 WHERE pos = ?1",
+    [CS_REFUSAL_GONE] = "DELETE FROM refusal WHERE pos = ?1",
+    [CS_REFUSED_GONE] = "DELETE FROM refused_record WHERE no = ?1 AND first_n = ?2",
+    [CS_REFUSAL_DROP] = "UPDATE refusal SET quarantined = 0, code = ?2, text = ?3 WHERE pos = ?1",
+    [CS_REFUSAL_AGAIN] = "INSERT OR IGNORE INTO refusal_again (pos) VALUES (?1)",
+    [CS_REFUSAL_TOLD] = "DELETE FROM refusal_again WHERE pos = ?1",
     [CS_CERT_GET] = "SELECT serial, fingerprint, key, authority, not_after FROM certificate"
                     " WHERE no = ?1 AND next = ?2",
     [CS_CERT_PUT] = "INSERT OR REPLACE INTO certificate (no, next, serial, fingerprint, key,"
@@ -63,6 +73,7 @@ static const struct store_step city_steps[] = {
     {"0101_city", embed_0101_city},
     {"0102_certificate", embed_0102_certificate},
     {"0103_statement", embed_0103_statement},
+    {"0104_quarantine", embed_0104_quarantine},
     {NULL, NULL},
 };
 

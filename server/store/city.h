@@ -137,6 +137,25 @@ int city_refusals(struct city *c, const struct id *replica,
 int city_refused_ack(struct city *c, const struct id *replica, uint64_t first_n, uint64_t until_n,
                      struct err *err);
 
+/* ---- what is kept aside until a person decides (city_quarantine.c) ---- */
+
+struct quarantined {
+    const struct replica_row *replica;
+    uint64_t first_n, last_n, at_n;
+    struct slice text;           /* why */
+    const struct change *change; /* number at_n */
+};
+int city_quarantine_each(struct city *c, int (*cb)(void *ctx, const struct quarantined *q),
+                         void *ctx, struct err *err);
+
+/* Append the acts that REPLICA handed in, or (N not 0) the one that begins with change N, as entries; or
+ * refuse them for good. *ret_n counts acts. E_NOTFOUND: none begins there; what an act would be refused for
+ * now: then roll back. */
+int city_quarantine_release(struct city *c, const struct id *replica, uint64_t n, uint64_t *ret_n,
+                            struct err *err);
+int city_quarantine_drop(struct city *c, const struct id *replica, uint64_t n, uint64_t *ret_n,
+                         struct err *err);
+
 /* ---- acts of city users ---- */
 
 /* Judge and write an act made at the city. E_* of the refusal, with its sentence; then nothing was

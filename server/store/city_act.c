@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#define REFUSAL_MAX (2u * ACT_MAX_BYTES)
 
 /* ---- writing what was judged ---- */
 
@@ -147,11 +146,12 @@ int city_replica_keep(struct city *c, struct err *err)
     return sql_run(st, err);
 }
 
-/* The entry of change I among those the act made, effects skipped: they bear another replica. */
-static uint64_t seq_of(const struct judgement *judged, const struct change *c)
+/* Effects are skipped: they bear another replica. */
+uint64_t city_seq_of(const struct city *c, const struct judgement *judged, const struct change *change)
 {
     for (size_t i = 0; i < judged->n_entries; i++) {
-        if (judged->entries[i].c.n == c->n && id_eq(&judged->entries[i].c.replica, &c->replica))
+        if (judged->entries[i].c.n == change->n &&
+            id_eq(&judged->entries[i].c.replica, &c->replica.id))
             return judged->entries[i].seq;
     }
     return 0;
@@ -198,11 +198,17 @@ static int put_refusal(struct city *c, const struct act *act, const struct judge
     return ret;
 }
 
-/* -1 when the record falls with no refusal at N, 0 when changes to it do, 1 when its creation did. */
-static int fallen(struct city *c, const struct id *record, uint64_t n)
+/* How a record falls with what was refused before. */
+struct fall {
+    bool falls;
+    bool created; /* so does what refers to it */
+    bool kept;    /* every one of those refusals still waits for a decision */
+};
+
+static struct fall fallen(struct city *c, const struct id *record, uint64_t n)
 {
     sqlite3_stmt *st = c->st[CS_REFUSED_FIND];
-    int ret = -1;
+    struct fall f = {.falls = false};
     int status;
 
     sql_bind_int(st, 1, c->replica.no);
@@ -210,48 +216,60 @@ static int fallen(struct city *c, const struct id *record, uint64_t n)
     sql_bind_int(st, 3, (int64_t)n);
     status = sql_step(st, NULL);
     if (status == 1 && sqlite3_column_type(st, 0) != SQLITE_NULL)
-        ret = sqlite3_column_int(st, 0);
+        f = (struct fall){true, sqlite3_column_int(st, 0) != 0, sqlite3_column_int(st, 1) != 0};
     else if (status < 0 && c->asked == 0)
         c->asked = status;
     sql_done(st);
-    return ret;
+    return f;
 }
 
 /* The change refers to a record whose creation was refused. */
-static bool refers_to_fallen(struct city *c, const struct change *change)
+static struct fall refers_to_fallen(struct city *c, const struct change *change)
 {
+    struct fall kept = {.falls = false};
+
     for (size_t i = 0; i < change->n_fields; i++) {
         const struct value *v = &change->fields[i].v;
         size_t n = v->type == V_ID || v->type == V_IDS ? v->s.len / ID_SIZE : 0;
 
         for (size_t k = 0; k < n; k++) {
+            struct fall f;
             struct id id;
 
             memcpy(id.b, v->s.p + k * ID_SIZE, ID_SIZE);
-            if (fallen(c, &id, change->n) == 1)
-                return true;
+            f = fallen(c, &id, change->n);
+            if (f.created && !f.kept)
+                return f;
+            if (f.created)
+                kept = f;
         }
     }
-    return false;
+    return kept;
 }
 
+/* What follows a refused act is refused with it, and what follows one that is kept aside is kept: released
+ * in their order they all stand. */
 static bool falls(struct city *c, const struct act *act, struct judgement *judged)
 {
-    if (!c->replica_refuses)
-        return false;
-    for (judged->at = 0; judged->at < act->n; judged->at++) {
-        const struct change *change = &act->changes[judged->at];
+    bool kept = false;
 
-        if (fallen(c, &change->record, change->n) >= 0) {
-            judged->ret = err_set(&judged->err, E_AFTER, NULL);
-            return true;
-        }
-        if (refers_to_fallen(c, change)) {
-            judged->ret = err_set(&judged->err, E_PARENT, NULL);
-            return true;
-        }
+    for (size_t i = 0; c->replica_refuses && i < act->n; i++) {
+        struct fall own = fallen(c, &act->changes[i].record, act->changes[i].n);
+        struct fall other = refers_to_fallen(c, &act->changes[i]);
+
+        if (!kept)
+            judged->at = i;
+        kept = kept || own.falls || other.falls;
+        if ((!own.falls || own.kept) && (!other.falls || other.kept))
+            continue;
+        judged->at = i;
+        judged->ret = err_set(&judged->err, own.falls && !own.kept ? E_AFTER : E_PARENT, NULL);
+        return true;
     }
-    return false;
+    if (kept)
+        judged->ret = err_set(&judged->err, E_QUARANTINE,
+                              "此前对该记录的更改还在暂存，这项随它一并暂存");
+    return kept;
 }
 
 /* Who acts, as the site's stream knows him; the replica's word for who sat there. */
@@ -273,19 +291,47 @@ static int judge_actor_of(struct city *c, struct act *act, struct judgement *jud
     return ret == E_QUARANTINE ? 0 : ret;
 }
 
-/* A role that is missing may have been lost where the author could not see it yet: then the city decides. */
-static int judge_lost_role(struct city *c, const struct act *act, struct judgement *judged,
-                           struct err *err)
+/* A role that is missing now may have been there when the author looked, or later: where it would do, a person
+ * decides. */
+static int judge_lost_role(struct city *c, const struct judge_facts *facts, struct act *act,
+                           struct judgement *judged, struct err *err)
 {
-    const struct kind *kind = catalogue_kind_named("user_account");
-    struct row *row;
-    int ret = store_row_get(c->store, &c->arena, kind, &act->actor.account, &row, err);
+    uint64_t seen = act->changes[judged->at].seen;
+    struct judgement with_role;
+    uint32_t roles;
+    size_t at = judged->at;
+    int ret = city_roles_since(c, &act->actor.account, c->replica.site, seen, &roles, err);
 
-    if (ret == 0 && row != NULL &&
-        merge_field_seq(row, kind_field_named(kind, "role")->tag) > act->changes[judged->at].seen)
+    if (ret != 0 || (roles & ~act->actor.roles) == 0)
+        return ret;
+    act->actor.roles |= roles;
+    ret = judge(c, facts, act, &with_role, err);
+    if (ret != 0 || with_role.ret == E_ROLE)
+        return ret;
+    *judged = (struct judgement){.at = at};
+    judged->ret =
+        err_set(&judged->err, E_QUARANTINE, "提交更改的账户已不再有所需角色，更改暂存待市级核准");
+    return 0;
+}
+
+/* What is kept aside without looking into it. */
+static bool is_kept(const struct city *c, bool condemned, struct judgement *judged)
+{
+    if (condemned)
         judged->ret =
-            err_set(&judged->err, E_QUARANTINE, "提交更改的账户已不再有所需角色，更改暂存待市级核准");
-    return ret;
+            err_set(&judged->err, E_QUARANTINE, "市级程序两次在这项更改上中断，已暂存待市级查明");
+    else if (c->replica.state == REPLICA_RETIRED)
+        judged->ret = err_set(&judged->err, E_QUARANTINE, "本机已停用，更改暂存待市级核准");
+    return judged->ret != 0;
+}
+
+int city_judge_kept(struct city *c, const struct act *act, struct judgement *ret, struct err *err)
+{
+    struct judge_facts facts = city_facts(c);
+
+    *ret = (struct judgement){.ret = 0};
+    c->act_stream = c->replica.site;
+    return judge(c, &facts, act, ret, err);
 }
 
 static int judge_push(struct city *c, struct act *act, bool condemned, struct judgement *judged,
@@ -295,11 +341,8 @@ static int judge_push(struct city *c, struct act *act, bool condemned, struct ju
     int ret;
 
     *judged = (struct judgement){.ret = 0};
-    if (condemned) {
-        judged->ret =
-            err_set(&judged->err, E_QUARANTINE, "市级程序两次在这项更改上中断，已暂存待市级查明");
+    if (is_kept(c, condemned, judged))
         return 0;
-    }
     if (c->on_act != NULL)
         c->on_act(c->on_act_ctx, act);
     if (falls(c, act, judged) || c->asked != 0)
@@ -309,10 +352,10 @@ static int judge_push(struct city *c, struct act *act, bool condemned, struct ju
         return ret;
     c->act_stream = c->replica.site;
     ret = judge(c, &facts, act, judged, err);
-    return ret == 0 && judged->ret == E_ROLE ? judge_lost_role(c, act, judged, err) : ret;
+    return ret == 0 && judged->ret == E_ROLE ? judge_lost_role(c, &facts, act, judged, err) : ret;
 }
 
-static int load_replica(struct city *c, const struct id *replica, struct err *err)
+int city_load_replica(struct city *c, const struct id *replica, struct err *err)
 {
     static const char query[] = "SELECT EXISTS (SELECT 1 FROM refused_record WHERE no = ?1)";
     sqlite3_stmt *st;
@@ -360,8 +403,8 @@ static int answer_act(struct city *c, const struct act *act, bool condemned, boo
     if (ret == 0)
         ret = judged.ret == 0 ? city_write(c, &judged, err) : put_refusal(c, act, &judged, err);
     for (size_t i = 0; ret == 0 && i < act->n; i++)
-        ret = put_processed(c, act, i, judged.ret == 0 ? seq_of(&judged, &act->changes[i]) : 0,
-                            err);
+        ret = put_processed(c, act, i,
+                            judged.ret == 0 ? city_seq_of(c, &judged, &act->changes[i]) : 0, err);
     if (ret == 0)
         answered(c, act);
     *ret_refused = judged.ret != 0;
@@ -372,11 +415,11 @@ int city_push_act(struct city *c, const struct id *replica, const struct act *ac
                   bool *ret_refused, struct err *err)
 {
     bool condemned;
-    int ret = load_replica(c, replica, err);
+    int ret = city_load_replica(c, replica, err);
 
     if (ret != 0)
         return ret;
-    if (c->replica.state != REPLICA_ACTIVE)
+    if (c->replica.state == REPLICA_LOST)
         return err_set(err, E_REVOKED, NULL);
     if (!in_order(c, act))
         return err_set(err, E_PROTOCOL, "更改的编号不连续");

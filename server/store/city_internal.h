@@ -14,13 +14,15 @@
 #define ACTORS_MAX       64u
 #define COUNTERS_MAX     64u
 #define SERIES_MAX       32u
+#define REFUSAL_MAX      (2u * ACT_MAX_BYTES)
 
 enum city_stmt {
     CS_REPLICA_BY_ID, CS_REPLICA_EACH, CS_REPLICA_ADD, CS_REPLICA_ANSWERED, CS_REPLICA_STATE,
     CS_REPLICA_HEARD, CS_REPLICA_COUNT, CS_PROCESSED_PUT, CS_PROCESSED_GET, CS_REFUSAL_PUT,
     CS_REFUSAL_EACH, CS_REFUSAL_ACK, CS_REFUSED_PUT, CS_REFUSED_FIND, CS_TOKEN_PUT, CS_TOKEN_GET,
     CS_TOKEN_USE, CS_COUNTER_GET, CS_COUNTER_PUT, CS_CERT_GET, CS_CERT_PUT, CS_CERT_DROP,
-    CS_CERT_USED, CS_TOKEN_COUNT, CS_EXISTS_FIRST,
+    CS_CERT_USED, CS_TOKEN_COUNT, CS_KEPT_NEXT, CS_PROCESSED_RELEASE, CS_REFUSAL_GONE, CS_REFUSED_GONE,
+    CS_REFUSAL_DROP, CS_REFUSAL_AGAIN, CS_REFUSAL_TOLD, CS_EXISTS_FIRST,
     CS_COUNT = CS_EXISTS_FIRST,
 };
 
@@ -115,6 +117,19 @@ int city_alert_poison(struct city *c, const struct id *author, struct err *err);
 
 /* Count the rows of a file that was made before they were summed. */
 int city_digest_first(struct city *c, struct err *err);
+
+/* The replica that pushes, or whose acts are decided, into c->replica. */
+int city_load_replica(struct city *c, const struct id *replica, struct err *err);
+
+/* Judge an act that was kept aside, by the actor it names. */
+int city_judge_kept(struct city *c, const struct act *act, struct judgement *ret, struct err *err);
+
+/* The entry of a change among those that its act made. */
+uint64_t city_seq_of(const struct city *c, const struct judgement *judged, const struct change *change);
+
+/* Roles that the account held when the stream stood at SEEN, or at any time since. */
+int city_roles_since(struct city *c, const struct id *account, uint32_t stream, uint64_t seen,
+                     uint32_t *ret, struct err *err);
 
 int city_seed(struct city *c, const char *term_name, struct err *err);
 

@@ -182,7 +182,11 @@ int city_refused_ack(struct city *c, const struct id *replica, uint64_t first_n,
         return ret;
     sql_bind_int(st, 1, POS(row.no, first_n));
     sql_bind_int(st, 2, (int64_t)until_n);
-    return sql_run(st, err);
+    ret = sql_run(st, err);
+    if (ret != 0)
+        return ret;
+    sql_bind_int(c->st[CS_REFUSAL_TOLD], 1, POS(row.no, first_n));
+    return sql_run(c->st[CS_REFUSAL_TOLD], err);
 }
 
 /* ---- enrolment ---- */

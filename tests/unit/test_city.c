@@ -857,6 +857,251 @@ static void test_city__quarantine(void **state)
     assert_whole(f);
 }
 
+/* An account with ROLES and its stream's place when it was made. */
+static struct id account(struct fixture *f, const char *login, const char *roles, uint64_t *ret_seen)
+{
+    struct id id = new_id(f);
+    struct change c = blank(&f->gy1, "user_account", OP_CREATE, &id);
+
+    (void)put(f, &c, "site", value_str("431021"));
+    (void)put(f, &c, "login", value_str(login));
+    (void)put(f, &c, "name", value_str(login));
+    (void)put(f, &c, "role", set_of(roles));
+    (void)put(f, &c, "active", value_int(1));
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    *ret_seen = seq_of(f, GY);
+    return id;
+}
+
+static void change_roles(struct fixture *f, const struct id *id, const char *add, const char *cut)
+{
+    struct change c = blank(&f->gy1, "user_account", OP_SET, id);
+    struct field_change *fc = put(f, &c, "role", set_of(add));
+
+    fc->form = FORM_DELTA;
+    fc->del = set_of(cut);
+    assert_int_equal(push(f, &f->gy1, c), 0);
+}
+
+static void switch_off(struct fixture *f, const struct id *id)
+{
+    struct change c = blank(&f->gy1, "user_account", OP_SET, id);
+
+    (void)put(f, &c, "active", value_int(0));
+    assert_int_equal(push(f, &f->gy1, c), 0);
+}
+
+/* A role that was never held is refused, whatever else became of the account's roles since. */
+static void test_city__role_never_held(void **state)
+{
+    struct fixture *f = *state;
+    struct change c;
+    uint64_t seen;
+    struct id wang = account(f, "wang", "studio_user", &seen);
+
+    c = blank(&f->gy2, "user_account", OP_SET, &wang);
+    (void)put(f, &c, "name", value_str("老王"));
+    c.actor = wang;
+    c.seen = seen;
+    change_roles(f, &wang, "county_clerk", "studio_user");
+    assert_int_equal(push(f, &f->gy2, c), E_ROLE);
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy2.id, f->gy2.n, f->gy2.n, &f->err));
+    commit(f);
+    change_roles(f, &wang, "county_lead", "county_clerk");
+    change_roles(f, &wang, "county_clerk", "county_lead");
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE); /* held for a while since */
+}
+
+static unsigned kept_n;
+static struct id kept_replica;
+static uint64_t kept_first;
+
+static int count_kept(void *ctx, const struct quarantined *q)
+{
+    (void)ctx;
+    kept_n++;
+    kept_replica = q->replica->id;
+    kept_first = q->first_n;
+    assert_true(q->change->n == q->at_n && q->text.len > 0);
+    return 0;
+}
+
+static unsigned kept(struct fixture *f)
+{
+    kept_n = 0;
+    MUST(f, city_quarantine_each(f->city, count_kept, NULL, &f->err));
+    return kept_n;
+}
+
+/* What follows a kept act is kept with it; released in order, they stand, with their own bytes, once. */
+static void test_city__release(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seen, seq, n = 0, first;
+    struct id wang = account(f, "wang", "county_clerk,studio_user", &seen), id;
+    struct change c = opinion(f, &f->gy2, &id);
+    uint8_t chain[HASH_SIZE], later[HASH_SIZE];
+
+    switch_off(f, &wang);
+    c.actor = wang;
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    first = f->gy2.n;
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "title", value_str("新题目"), seen)),
+                     E_QUARANTINE);
+    assert_int_equal(kept(f), 2);
+    assert_true(id_eq(&kept_replica, &f->gy2.id));
+    MUST(f, city_replica_chain(f->city, &f->gy2.id, f->gy2.n, chain, &f->err));
+    seq = seq_of(f, GY);
+
+    begin(f);
+    assert_int_equal(city_quarantine_release(f->city, &f->gy2.id, first + 1, &n, &f->err), E_PARENT);
+    city_rollback(f->city);
+    assert_int_equal(kept(f), 2);
+
+    begin(f);
+    MUST(f, city_quarantine_release(f->city, &f->gy2.id, 0, &n, &f->err));
+    commit(f);
+    assert_int_equal(n, 2);
+    assert_int_equal(kept(f), 0);
+    assert_int_equal(refusals(f, &f->gy2).n, 0);
+    assert_true(seq_of(f, GY) >= seq + 2);
+    MUST(f, city_replica_chain(f->city, &f->gy2.id, f->gy2.n, later, &f->err));
+    assert_memory_equal(chain, later, HASH_SIZE); /* the own chain is as it was */
+    begin(f);
+    assert_int_equal(city_quarantine_release(f->city, &f->gy2.id, first, &n, &f->err), E_NOTFOUND);
+    city_rollback(f->city);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "title", value_str("再改"), UINT64_MAX >> 1)),
+                     0);
+    assert_whole(f);
+}
+
+/* Dropped, it is refused for good, told again, and no longer to be released. */
+static void test_city__drop(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seen, n = 0, first;
+    struct id wang = account(f, "wang", "county_clerk", &seen), id;
+    struct change c = opinion(f, &f->gy2, &id);
+
+    switch_off(f, &wang);
+    c.actor = wang;
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    first = f->gy2.n;
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy2.id, first, first, &f->err));
+    commit(f);
+    assert_int_equal(refusals(f, &f->gy2).n, 0);
+    begin(f);
+    MUST(f, city_quarantine_drop(f->city, &f->gy2.id, first, &n, &f->err));
+    commit(f);
+    assert_int_equal(n, 1);
+    assert_int_equal(kept(f), 0);
+    assert_string_equal(refusals(f, &f->gy2).code, "ZT-DENIED");
+    assert_false(refusals(f, &f->gy2).quarantined);
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy2.id, first, first + 40, &f->err));
+    commit(f);
+    assert_int_equal(refusals(f, &f->gy2).n, 0);
+    begin(f);
+    assert_int_equal(city_quarantine_release(f->city, &f->gy2.id, first, &n, &f->err), E_NOTFOUND);
+    city_rollback(f->city);
+    /* The first word on what falls with it stands. */
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "title", value_str("改"), seen)),
+                     E_PARENT);
+    assert_whole(f);
+}
+
+/* A retired computer's queue is kept whole, unjudged; what could not stand cannot be released. */
+static void test_city__retired(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t n = 0, first = f->gy2.n + 1;
+    struct id id, nobody = new_id(f);
+    struct change c = opinion(f, &f->gy2, &id);
+    bool refused;
+
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->gy2.id, REPLICA_RETIRED, &f->err));
+    commit(f);
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    c = opinion(f, &f->gy2, &id);
+    c.actor = nobody;
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    assert_int_equal(kept(f), 2);
+    begin(f);
+    assert_int_equal(city_quarantine_release(f->city, &f->gy2.id, 0, &n, &f->err), E_ROLE);
+    city_rollback(f->city);
+    begin(f);
+    MUST(f, city_quarantine_release(f->city, &f->gy2.id, first, &n, &f->err));
+    commit(f);
+    assert_int_equal(kept(f), 1);
+    assert_true(kept_first == first + 1);
+
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->gy2.id, REPLICA_LOST, &f->err));
+    c = opinion(f, &f->gy2, &id);
+    assert_int_equal(bring(f, &f->gy2, &c, 1, &refused), E_REVOKED);
+    commit(f);
+    assert_whole(f);
+}
+
+static struct city_cert cert_named(uint8_t name, uint8_t key, uint8_t authority)
+{
+    struct city_cert c = {.not_after = NOW + name};
+
+    (void)snprintf(c.serial, sizeof c.serial, "%02x", name);
+    memset(c.fingerprint, name, HASH_SIZE);
+    memset(c.key, key, HASH_SIZE);
+    memset(c.authority, authority, HASH_SIZE);
+    return c;
+}
+
+/* 0, 1 (good for a renewal only) or the error. */
+static int shows(struct fixture *f, const struct city_cert *c)
+{
+    struct replica_row r;
+    bool replaced = false;
+    int ret;
+
+    MUST(f, city_replica_get(f->city, &f->gy1.id, &r, &f->err));
+    ret = city_cert_check(f->city, &r, c->fingerprint, c->key, &replaced, &f->err);
+    return ret != 0 ? ret : replaced;
+}
+
+/* Two certificates are good until the newer was shown; the former one then serves a renewal only. */
+static void test_city__certificates(void **state)
+{
+    struct fixture *f = *state;
+    struct city_cert first = cert_named(7, 1, 1), second = cert_named(8, 1, 2);
+    struct city_cert third = cert_named(9, 1, 2), stranger = cert_named(10, 2, 2), is;
+    struct replica_row r;
+
+    begin(f);
+    MUST(f, city_cert_enrolled(f->city, &f->gy1.id, &first, &f->err));
+    MUST(f, city_cert_issued(f->city, &f->gy1.id, &second, &f->err));
+    commit(f);
+    assert_int_equal(shows(f, &first), 0);
+    assert_int_equal(shows(f, &second), 0);
+    assert_int_equal(shows(f, &third), 1);
+    assert_int_equal(shows(f, &stranger), E_AUTH);
+    begin(f);
+    MUST(f, city_cert_used(f->city, &f->gy1.id, first.fingerprint, &f->err));
+    MUST(f, city_cert_issued(f->city, &f->gy1.id, &third, &f->err)); /* the answer was lost */
+    commit(f);
+    assert_int_equal(shows(f, &second), 1);
+    begin(f);
+    MUST(f, city_cert_used(f->city, &f->gy1.id, third.fingerprint, &f->err));
+    commit(f);
+    reopen(f);
+    assert_int_equal(shows(f, &third), 0);
+    assert_int_equal(shows(f, &first), 1);
+    MUST(f, city_replica_get(f->city, &f->gy1.id, &r, &f->err));
+    assert_string_equal(r.serial, "09");
+    MUST(f, city_cert_get(f->city, &r, &is, &f->err));
+    assert_true(is.not_after == third.not_after && is.authority[0] == 2);
+}
+
 /* ---- bounds ---- */
 
 /* No act is larger than one frame can bring on: its readers would wait for ever. */
@@ -1229,6 +1474,11 @@ int main(void)
         TEST(test_city__refusal_family),
         TEST(test_city__act_is_whole),
         TEST(test_city__quarantine),
+        TEST(test_city__role_never_held),
+        TEST(test_city__release),
+        TEST(test_city__drop),
+        TEST(test_city__retired),
+        TEST(test_city__certificates),
         TEST(test_city__act_too_big),
         TEST(test_city__act_takes_too_much),
         TEST(test_city__rollback),

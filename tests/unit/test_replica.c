@@ -882,6 +882,13 @@ static int see_refused(void *ctx, const struct refused_row *row)
     return 0;
 }
 
+static int see_first_code(void *ctx, const struct refused_row *row)
+{
+    if (row->first_n == 1)
+        (void)snprintf(ctx, 32, "%.*s", (int)row->code.len, (const char *)row->code.p);
+    return 0;
+}
+
 /* A refused creation leaves the tables; what depends on it waits for its own refusal; a refusal that is
  * repeated changes nothing and names the same last n. */
 static void test_replica__refusal_family(void **state)
@@ -890,6 +897,7 @@ static void test_replica__refusal_family(void **state)
     struct id id = new_application(f, &f->a, "甲"), stays;
     struct slice code = slice_str("ZT-ROLE"), text = slice_str("没有角色");
     struct refusals x = {.by = f->a.facts.clerk};
+    char code_seen[32] = "";
     uint64_t until = 0, closed = 0;
 
     assert_int_equal(set_application(f, &f->a, id, "address", "城关镇"), 0);
@@ -916,6 +924,12 @@ static void test_replica__refusal_family(void **state)
     assert_int_equal(replica_refused_close(f->a.r, 2, 9, &x.by, NOW, &closed, &f->err), E_NOTFOUND);
     assert_int_equal(replica_refused(f->a.r, 2, 2, 2, code, text, NOW, &until, &f->err), 0);
     assert_int_equal(facts(f, &f->a).refused, 1); /* heard again, it stays closed */
+    assert_int_equal(replica_refused(f->a.r, 1, 1, 1, slice_str("ZT-DENIED"), slice_str("未核准"), NOW,
+                                     &until, &f->err),
+                     0);
+    assert_int_equal(until, 3); /* other words, and nothing else */
+    assert_int_equal(replica_refused_each(f->a.r, see_first_code, code_seen, &f->err), 0);
+    assert_string_equal(code_seen, "ZT-DENIED");
     assert_int_equal(replica_refused(f->a.r, 9, 9, 9, code, text, NOW, &until, &f->err),
                      E_PROTOCOL);
     assert_int_equal(push(f, &f->a, 1), 2);

@@ -222,6 +222,22 @@ static void serve(struct fixture *f)
     buf_clear(&f->story);
 }
 
+/* A decision on what was kept aside: the refusals are read again, once more if they were just being read. */
+static void test_server_session__decided(void **state)
+{
+    struct fixture *f = *state;
+
+    serve(f);
+    step(f, (struct server_event){.kind = SERVER_DECIDED});
+    expect(f, "read refusals from 1\n");
+    step(f, (struct server_event){.kind = SERVER_DECIDED});
+    expect(f, "");
+    step(f, (struct server_event){.kind = SERVER_REFUSALS});
+    expect(f, "read refusals from 1\n");
+    step(f, (struct server_event){.kind = SERVER_REFUSALS});
+    expect(f, "");
+}
+
 struct pushed {
     struct id replica;
     uint32_t stream;
@@ -684,6 +700,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_server_session__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(narrative),       T(greeting_refused), T(order_of_frames), T(identity),
+        T(decided),
         T(push_repeated),   T(push_refused),     T(push_malformed),  T(push_window),
         T(city_in_trouble), T(silence),          T(slow_reader),     T(end),
         T(no_memory),       T(is_small),
