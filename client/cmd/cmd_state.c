@@ -21,6 +21,7 @@ struct status {
     struct slice cause, heads; /* of the agent; empty: none */
     int64_t since;             /* 0: unknown */
     int64_t cert_days;         /* until the certificate ends, by the latest city time known; -1: unreadable */
+    int64_t bytes;             /* of attachments, moved in the present session */
     struct stream_head streams[STREAMS_MAX];
     size_t n_streams;
 };
@@ -56,6 +57,7 @@ static int read_agent(struct work *w, struct status *s)
     if (ret != 0)
         return ret;
     s->since = store_meta_int(w->view.store, AGENT_META_SINCE, 0);
+    s->bytes = store_meta_int(w->view.store, AGENT_META_BYTES, 0);
     if (home_agent_runs(w->home.dir) && state.len > 0)
         (void)snprintf(s->state, sizeof s->state, "%.*s", (int)state.len, (const char *)state.p);
     else
@@ -156,6 +158,10 @@ static void status_json(struct buf *b, const struct status *s)
     json_kv_uint(&j, "conflicts", s->facts.conflicts);
     if (s->cert_days >= 0)
         json_kv_uint(&j, "cert_days_left", (uint64_t)s->cert_days);
+    json_kv_uint(&j, "blobs_pending", s->facts.blobs.waiting);
+    json_kv_uint(&j, "blobs_refused", s->facts.blobs.refused);
+    json_kv_uint(&j, "blobs_lost", s->facts.blobs.lost);
+    json_kv_int(&j, "blob_bytes", s->bytes);
     json_streams(&j, s);
     json_object_end(&j);
     buf_u8(b, '\n');
@@ -194,6 +200,7 @@ static void status_lines(struct buf *b, const struct status *s)
     const struct replica_facts *f = &s->facts;
     char replica[ID_TEXT_SIZE], word[12];
     struct statement said = replica_statement(f);
+    uint64_t blobs = f->blobs.refused + f->blobs.lost;
 
     id_format(&f->id, replica);
     buf_printf(b, "单位：%06u 第%u台\n本机：%s\n", f->site, f->k, replica);
@@ -206,6 +213,9 @@ static void status_lines(struct buf *b, const struct status *s)
                said.waiting, said.refused, said.attachments, f->conflicts);
     if (s->cert_days >= 0)
         buf_printf(b, "证书：还有 %" PRId64 " 天\n", s->cert_days);
+    if (blobs > 0)
+        buf_printf(b, "附件：市级未接受 %" PRIu64 "，已丢失 %" PRIu64 "，请重新添加，原附件作废\n",
+                   f->blobs.refused, f->blobs.lost);
     for (size_t i = 0; i < s->n_streams; i++)
         buf_printf(b, "流 %s：已取到 %" PRIu64 "，市级 %" PRIu64 "\n",
                    stream_word(s->streams[i].stream, word), s->streams[i].seq,

@@ -36,6 +36,9 @@ int work_write(struct work *w, struct draft *drafts, size_t n, bool tell);
 /* The wall clock: evidence, never authority. */
 msec_t work_now(void);
 
+/* For view.attached; CTX is the work. */
+int work_attached(void *ctx, const struct row *row, enum attached_state *ret, struct err *err);
+
 int cmd_ls(const struct args *a, struct err *err);
 int cmd_show(const struct args *a, struct err *err);
 int cmd_log(const struct args *a, struct err *err);
@@ -49,6 +52,8 @@ int cmd_export(const struct args *a, struct err *err);
 int cmd_conflicts(const struct args *a, struct err *err);
 int cmd_resolve(const struct args *a, struct err *err);
 int cmd_refused(const struct args *a, struct err *err);
+int cmd_attach(const struct args *a, struct err *err);
+int cmd_fetch(const struct args *a, struct err *err);
 int cmd_status(const struct args *a, struct err *err);
 int cmd_receipt(const struct args *a, struct err *err);
 int cmd_settings(const struct args *a, struct err *err);

@@ -207,6 +207,8 @@ int home_open(struct home *h, const char *dir, struct err *err)
     h->lock = -1;
     ret = set_path(h->dir, dir, "", err);
     if (ret == 0)
+        ret = home_path(dir, "blobs", h->blobs, err);
+    if (ret == 0)
         ret = home_path(dir, "replica.db", path, err);
     if (ret == 0 && access(path, F_OK) != 0)
         ret = err_set(err, E_NOTFOUND, "%s 里没有台账，请先用 ztc enrol 接入", dir);

@@ -4,6 +4,7 @@
  *   key.pem      its private key        cert.pem    its certificate, ca.pem the city's CA
  *   log_key.der  judges signed heads    vault.key   seals personal data at rest
  *   site.key     the site's own key, which the city does not have; on some computers only
+ *   blobs/       the bytes of attachments
  *   agent.lock   held by whoever talks to the city */
 #ifndef ZTC_CLIENT_HOME_H
 #define ZTC_CLIENT_HOME_H
@@ -20,6 +21,7 @@ extern const unsigned client_settings_n;
 
 struct home {
     char dir[HOME_PATH_MAX];
+    char blobs[HOME_PATH_MAX]; /* the folder of attachments' bytes; there after the first */
     struct conf conf;
     struct seal_key vault_key, site_key;
     bool has_site_key;

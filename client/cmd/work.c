@@ -74,7 +74,9 @@ int work_open(struct work *w, const struct args *a, struct err *err)
                             .out = a->out,
                             .json = a->json,
                             .pending = pending_of,
-                            .pending_ctx = w->home.replica};
+                            .pending_ctx = w->home.replica,
+                            .attached = work_attached,
+                            .attached_ctx = w};
     return 0;
 }
 

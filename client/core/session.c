@@ -165,7 +165,7 @@ static bool has_work(const struct client_session *s)
 
 bool client_session_complete(const struct client_session *s)
 {
-    return is_serving(s) && s->ledger.waiting == 0 && !has_work(s);
+    return is_serving(s) && s->ledger.waiting == 0 && s->ledger.uploads == 0 && !has_work(s);
 }
 
 /* Something should move without anybody here doing anything. */
@@ -185,6 +185,7 @@ static void forget_work(struct client_session *s)
     buf_release(&s->queue);
     s->queue_at = 0;
     memset(s->due, 0, sizeof s->due);
+    client_blob_forget(s);
 }
 
 void client_session_close(struct client_session *s, const struct client_event *ev,
@@ -237,7 +238,7 @@ static bool may_read(const struct client_session *s)
     return s->state < CLIENT_CLOSING && s->queue.len - s->queue_at < s->options->queue_max;
 }
 
-static void progress(struct client_session *s, msec_t now)
+void client_session_progress(struct client_session *s, msec_t now)
 {
     s->progress_at = now;
     s->due[CLIENT_DUE_PROGRESS] = 0; /* watch_progress starts it anew */
@@ -299,7 +300,7 @@ static void on_timer(struct client_session *s, const struct client_event *ev,
     } else if (late[CLIENT_DUE_HELLO] && s->state == CLIENT_CONNECTING) {
         client_session_fail(s, ev, up, E_UNREACHABLE);
     } else if (late[CLIENT_DUE_HELLO] || late[CLIENT_DUE_PEER] || late[CLIENT_DUE_PROGRESS] ||
-               late[CLIENT_DUE_DRAIN] || late[CLIENT_DUE_RENEWED]) {
+               late[CLIENT_DUE_DRAIN] || late[CLIENT_DUE_BLOB] || late[CLIENT_DUE_RENEWED]) {
         client_session_fail(s, ev, up, E_TIMEOUT);
     } else if (late[CLIENT_DUE_PING]) {
         send_ping(s, ev, up, true);
@@ -368,6 +369,14 @@ static void on_loaded(struct client_session *s, const struct client_event *ev,
     }
 }
 
+/* Nothing waits to go out, so that an attachment may have the line. */
+static bool is_quiet(const struct client_session *s)
+{
+    bool may_push = unpushed(s) > 0 && in_flight(s) < s->push_window && !s->held;
+
+    return s->unsent == 0 && !s->loading && !may_push;
+}
+
 /* ---- one function an event ---- */
 
 static void take_ledger(struct client_session *s, const struct client_event *ev)
@@ -375,9 +384,11 @@ static void take_ledger(struct client_session *s, const struct client_event *ev)
     const struct client_ledger *l = &ev->ledger;
 
     if (l->acked_n > s->ledger.acked_n || l->waiting < s->ledger.waiting)
-        progress(s, ev->now);
+        client_session_progress(s, ev->now);
     if (l->own_n > s->ledger.own_n)
         s->held = false;
+    if (l->uploads > 0)
+        client_blob_look(s);
     s->ledger = *l;
 }
 
@@ -461,6 +472,7 @@ static void on_checked(struct client_session *s, const struct client_event *ev,
         return;
     }
     s->due[CLIENT_DUE_HELLO] = 0;
+    client_blob_look(s);
     client_session_move(s, CLIENT_CATCHING_UP, ev->now);
 }
 
@@ -480,7 +492,7 @@ static void on_applied(struct client_session *s, const struct client_event *ev,
     }
     assert(t != NULL && ev->applied.seq > t->applied && ev->applied.seq <= t->arrived);
     t->applied = ev->applied.seq;
-    progress(s, ev->now);
+    client_session_progress(s, ev->now);
 }
 
 static void on_refused_stored(struct client_session *s, const struct client_event *ev,
@@ -499,7 +511,7 @@ static void on_refused_stored(struct client_session *s, const struct client_even
     m.first_n = ev->refused.first_n;
     m.until_n = ev->refused.until_n;
     frame_put_refused_ack(&up->out, &m);
-    progress(s, ev->now);
+    client_session_progress(s, ev->now);
 }
 
 static void on_drained(struct client_session *s, const struct client_event *ev)
@@ -577,6 +589,12 @@ static void dispatch(struct client_session *s, const struct client_event *ev,
     case CLIENT_RENEWED:
         client_renew_stored(s, ev, up);
         break;
+    case CLIENT_BLOB:
+        client_blob_answered(s, ev, up);
+        break;
+    case CLIENT_BLOB_LOOK:
+        client_blob_look(s);
+        break;
     case CLIENT_DRAINED:
         on_drained(s, ev);
         break;
@@ -619,6 +637,7 @@ void client_session_step(struct client_session *s, const struct client_event *ev
     want_load(s, up);
     client_renew_want(s, up);
     leave_retired(s, ev, up);
+    client_blob_go_on(s, ev, up, is_quiet(s));
     if (up->out.ret != 0) { /* half a frame must never be sent: the connection just ends */
         if (s->state < CLIENT_CLOSING)
             client_session_close(s, ev, up, E_NOMEM, CLIENT_CLOSE_NOW);
@@ -633,6 +652,8 @@ void client_session_step(struct client_session *s, const struct client_event *ev
     settle(s, ev->now);
     watch_progress(s, ev->now);
     watch_peer(s, ev->now);
+    s->due[CLIENT_DUE_BLOB] = is_serving(s) ? client_blob_due(s) : 0;
+    s->due[CLIENT_DUE_BLOB_RETRY] = is_serving(s) ? client_blob_retry(s) : 0;
     up->reading = may_read(s);
     up->deadline = client_session_deadline(s);
     client_session_check(s);

@@ -29,6 +29,7 @@
 #ifndef ZTC_CLIENT_SESSION_H
 #define ZTC_CLIENT_SESSION_H
 
+#include "client/core/blob.h"
 #include "common/base/id.h"
 #include "common/ledger/head.h"
 #include "common/wire/body.h"
@@ -80,6 +81,7 @@ struct client_ledger {
     uint64_t waiting; /* changes not answered */
     uint64_t refused; /* refusals that nobody has seen to */
     uint64_t blobs;   /* attachments of ours of which the city has not every byte */
+    uint64_t uploads; /* those of them that are still to be sent */
 };
 
 enum client_due {
@@ -87,6 +89,8 @@ enum client_due {
     CLIENT_DUE_PEER,
     CLIENT_DUE_PING,
     CLIENT_DUE_PROGRESS,
+    CLIENT_DUE_BLOB,
+    CLIENT_DUE_BLOB_RETRY,
     CLIENT_DUE_DRAIN,
     CLIENT_DUE_RENEW,   /* two thirds of the certificate's life are gone */
     CLIENT_DUE_RENEWED, /* the city's answer */
@@ -142,6 +146,7 @@ struct client_session {
     struct buf queue; /* frames that wait for it, packed with their lengths */
     size_t queue_at;  /* the first of them */
     size_t unsent;
+    struct client_lane lanes[CLIENT_LANES];
     msec_t heard_at, sent_at, pinged_at;
     msec_t due[CLIENT_DUES];
 };
@@ -182,6 +187,8 @@ enum client_event_kind {
     CLIENT_REFUSED_STORED, /* answer to store_refused */
     CLIENT_REQUEST,        /* answer to make_request */
     CLIENT_RENEWED,        /* answer to store_renewed */
+    CLIENT_BLOB,           /* answer to blob */
+    CLIENT_BLOB_LOOK,      /* an attachment may be asked for */
     CLIENT_DRAINED,        /* the socket took output */
     CLIENT_TIMER,          /* the deadline has come (early or late does no harm) */
     CLIENT_END,            /* leave in order */
@@ -196,7 +203,7 @@ struct client_event {
     struct arena *arena;
     /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, REQUEST, RENEWED, BROKEN, GONE */
     int ret;
-    struct client_ledger ledger; /* LOCAL, APPLIED, REFUSED_STORED */
+    struct client_ledger ledger; /* LOCAL, APPLIED, REFUSED_STORED, BLOB (settled) */
     union {
         const struct client_facts *facts;
         const Ztc__Frame *frame;
@@ -214,6 +221,7 @@ struct client_event {
             uint64_t first_n;
             uint64_t until_n; /* the last change made before the refusal was stored */
         } refused;
+        struct client_blob_answer blob;
         size_t unsent; /* DRAINED: bytes still to be taken */
         struct slice request;    /* REQUEST: PKCS#10 DER */
         struct client_cert cert; /* RENEWED */
@@ -256,6 +264,8 @@ struct client_update {
     /* Make a certificate request; verify and keep the certificate that comes, and the CAs with it. */
     bool make_request;
     const Ztc__Renewed *store_renewed;
+    /* Of attachments, for each lane: off the loop where it touches files. */
+    struct client_blob_want blob[CLIENT_LANES];
 
     enum client_close close;
     msec_t deadline; /* call with CLIENT_TIMER then; 0: never */
@@ -278,8 +288,12 @@ void client_session_step(struct client_session *s, const struct client_event *ev
 /* When to call with CLIENT_TIMER; 0: never. */
 msec_t client_session_deadline(const struct client_session *s);
 
-/* 已全部上传, as far as a session can say: every change answered, every entry known of taken in. */
+/* 已全部上传, as far as a session can say: every change answered, every entry known of taken in, every
+ * attachment made here verified at the city. */
 bool client_session_complete(const struct client_session *s);
+
+/* An attachment is being fetched, or may be about to. */
+bool client_session_fetches(const struct client_session *s);
 
 /* Stops the program when the state contradicts itself. */
 void client_session_check(const struct client_session *s);

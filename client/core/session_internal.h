@@ -22,6 +22,33 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
 void client_session_take_in(struct client_session *s, const struct client_event *ev,
                             struct client_update *up);
 
+/* Something moved. */
+void client_session_progress(struct client_session *s, msec_t now);
+
+/* ---- blob.c ---- */
+
+int client_blob_recv_want(struct client_session *s, const struct client_event *ev);
+int client_blob_recv_chunk(struct client_session *s, const struct client_event *ev,
+                           struct client_update *up);
+int client_blob_recv_done(struct client_session *s, const struct client_event *ev,
+                          struct client_update *up);
+void client_blob_answered(struct client_session *s, const struct client_event *ev,
+                          struct client_update *up);
+
+/* There may be something to do, or (on ending) nothing any more. */
+void client_blob_look(struct client_session *s);
+void client_blob_forget(struct client_session *s);
+
+/* At the end of a step. QUIET: nothing else waits for the line. */
+void client_blob_go_on(struct client_session *s, const struct client_event *ev,
+                       struct client_update *up, bool quiet);
+
+/* When a lane that is off tries again; 0: none is. */
+msec_t client_blob_retry(const struct client_session *s);
+
+/* When the city's silence about an attachment is too long; 0: it owes nothing. */
+msec_t client_blob_due(const struct client_session *s);
+
 struct client_stream *client_session_stream(struct client_session *s, uint32_t stream);
 
 /* Say Bye in order and begin to close; CAUSE is for ourselves. */

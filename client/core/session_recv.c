@@ -76,6 +76,7 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
     client_session_move(s, CLIENT_CHECKING, ev->now);
     if (ret == 0) {
         s->due[CLIENT_DUE_HELLO] = 0;
+        client_blob_look(s);
         client_session_move(s, CLIENT_CATCHING_UP, ev->now);
         return 0;
     }
@@ -249,6 +250,15 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
     case ZTC__FRAME__KIND_PING:
         if (welcomed)
             ret = recv_ping(ev, up);
+        break;
+    case ZTC__FRAME__KIND_BLOB_WANT:
+        ret = client_blob_recv_want(s, ev);
+        break;
+    case ZTC__FRAME__KIND_BLOB_CHUNK:
+        ret = client_blob_recv_chunk(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_BLOB_DONE:
+        ret = client_blob_recv_done(s, ev, up);
         break;
     default:
         break;

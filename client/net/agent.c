@@ -54,6 +54,7 @@ struct agent {
     uint64_t soon_ms;
     int64_t ask, answered;          /* of a command: last seen, last settled */
     msec_t within;                  /* once: without progress */
+    uint64_t blob_bytes;            /* of attachments, last told */
     enum client_state state;        /* last told */
     const char *state_name;
     struct err cause;               /* of the last end */
@@ -237,7 +238,8 @@ static void on_end(void *ctx, const struct err *cause, uint32_t retry_after, boo
     struct agent *g = ctx;
 
     g->link = NULL;
-    g->cause = *cause;
+    if (!g->once || cause->ret != 0)
+        g->cause = *cause; /* of a sync that gave up: why it did */
     if (was_served)
         g->attempt = 0;
     if (g->stopping || (g->once && !g->again))
@@ -296,7 +298,7 @@ static void on_change(void *ctx)
     const struct client_session *s = link_session(g->link);
 
     if (g->once && !g->complete && client_session_complete(s) &&
-        s->renewal == CLIENT_RENEW_IDLE) {
+        !client_session_fetches(s) && s->renewal == CLIENT_RENEW_IDLE) {
         g->complete = true;
         link_end(g->link);
         return;
@@ -326,6 +328,7 @@ static void on_connect(uv_timer_t *timer)
     struct link_options o = {.net = g->net,
                              .replica = g->home->replica,
                              .tls = g->tls,
+                             .blobs = g->home->blobs,
                              .city_now = city_now(g),
                              .loop = &g->loop,
                              .on_change = on_change,
@@ -390,15 +393,35 @@ static void watch_progress(struct agent *g)
 
     if (!g->once || s == NULL || g->complete || uv_now(&g->loop) < s->progress_at + g->within)
         return;
-    (void)err_set(&g->cause, s->held ? E_WAITING : E_TIMEOUT, NULL);
+    (void)err_set(&g->cause, s->held || s->ledger.blobs > 0 ? E_WAITING : E_TIMEOUT, NULL);
     g->within = UINT64_MAX / 2; /* once */
     link_end(g->link);
+}
+
+/* Bytes of attachments moved: a command that waits for them is not to lose patience. */
+static void tell_bytes(struct agent *g)
+{
+    const struct client_session *s = g->link == NULL ? NULL : link_session(g->link);
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; s != NULL && i < CLIENT_LANES; i++)
+        bytes += s->lanes[i].bytes;
+    if (g->once || s == NULL || bytes == g->blob_bytes)
+        return;
+    g->blob_bytes = bytes;
+    store_relax_next(store_of(g));
+    if (store_begin(store_of(g), NULL) != 0)
+        return;
+    (void)store_meta_put_int(store_of(g), AGENT_META_BYTES, (int64_t)bytes, NULL);
+    if (store_commit(store_of(g), NULL) != 0)
+        store_rollback(store_of(g));
 }
 
 static void on_look(uv_timer_t *timer)
 {
     look(timer->data);
     watch_progress(timer->data);
+    tell_bytes(timer->data);
 }
 
 /* A write is seen in the directory before its commit can be read: look again, ever more rarely. One that
@@ -552,6 +575,8 @@ static int judge(struct home *h, struct err *err)
         return 0;
     buf_init(&why, WHY_MAX);
     statement_why(&s, &why);
+    if (f.blobs.refused + f.blobs.lost > 0)
+        buf_str(&why, "，其中有市级未接受或已丢失的，请重新添加，原附件作废");
     ret = err_set(err, E_WAITING, "%s%s", buf_cstr(&why),
                   s.refused > 0 ? "，请看 ztc refused" : "");
     buf_release(&why);
@@ -582,6 +607,8 @@ static int sync_here(struct home *home, msec_t within, struct err *err)
 
     if (ret != 0)
         return ret;
+    if (g.cause.ret == E_WAITING && judge(home, err) != 0)
+        return err->ret;
     if (!g.complete)
         return g.cause.ret != 0 ? translate(&g.cause, err) : err_set(err, E_UNREACHABLE, NULL);
     return judge(home, err);
@@ -631,7 +658,8 @@ static int wait_for_agent(struct home *home, msec_t within, struct err *err)
         ret = replica_facts(home->replica, &f, err);
         if (ret != 0)
             return ret;
-        now_at = f.acked_n;
+        now_at = f.acked_n +
+                 (uint64_t)store_meta_int(replica_store(home->replica), AGENT_META_BYTES, 0);
         if (now_at != moved)
             until = wall_clock() + within;
         moved = now_at;

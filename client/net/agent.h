@@ -39,6 +39,7 @@ int agent_sync(const char *dir, msec_t within, struct err *err);
 #define AGENT_META_CITY_TIME "agent_city_time" /* ms: the latest city time known; judges certificates */
 #define AGENT_META_ASK "agent_ask"             /* a command wants a fresh session: any new number … */
 #define AGENT_META_ANSWERED "agent_answered"   /* … which stands here when that session has settled */
+#define AGENT_META_BYTES "agent_bytes" /* of attachments, moved in the present session */
 #define AGENT_META_SYNCED "agent_synced" /* ms, wall clock: when last up to date */
 
 #endif

@@ -10,6 +10,7 @@
 #include "client/net/uv_link.h"
 
 #include "client/net/uv_intake.h"
+#include "client/net/uv_link_blob.h"
 #include "client/store/exchange.h"
 #include "common/base/mem.h"
 
@@ -23,7 +24,7 @@
 #define SOFTWARE    "ztc/" ZTC_VERSION
 
 struct todo {
-    bool welcome, check, refused, load, request, renewed;
+    bool welcome, check, refused, load, request, renewed, blob[CLIENT_LANES];
     struct client_update up; /* what the wants point to; without output */
 };
 
@@ -39,8 +40,9 @@ struct link {
     struct intake intake;
     struct buf packed, rest;
     struct todo todo;
+    struct link_blob *blobs[CLIENT_LANES]; /* files at work in the pool; NULL: none */
     uv_timer_t timer;
-    bool paused, working, served, gone;
+    bool paused, working, served, gone, closed;
     struct err why;
 };
 
@@ -88,6 +90,12 @@ static void note(struct link *l)
     if (up->load.wanted) {
         t->load = true;
         t->up.load = up->load;
+    }
+    for (size_t i = 0; i < CLIENT_LANES; i++) {
+        if (up->blob[i].ask == CLIENT_BLOB_NOTHING)
+            continue;
+        t->blob[i] = true;
+        t->up.blob[i] = up->blob[i];
     }
 }
 
@@ -192,6 +200,28 @@ static bool take_batch(struct link *l, struct client_event *ret)
     return true;
 }
 
+static void on_blob(void *ctx, const struct client_blob_answer *answer);
+
+/* The file's word first; then, where bytes are meant, the folder's. */
+static void do_blob(struct link *l, enum client_lane_name lane)
+{
+    const struct client_blob_want *want = &l->todo.up.blob[lane];
+    struct client_event ev = {.kind = CLIENT_BLOB, .blob = {.lane = lane, .ask = want->ask}};
+    struct link_blob_start start = {.loop = l->o.loop, .root = l->o.blobs, .want = want,
+                                    .answer = &ev.blob, .done = on_blob, .ctx = l};
+
+    l->todo.blob[lane] = false;
+    if (want->ask == CLIENT_BLOB_NEXT || want->ask == CLIENT_BLOB_SETTLE)
+        exchange_blob(l->o.replica, lane, want, wall_clock(), &ev, &l->why);
+    if (want->ask == CLIENT_BLOB_SETTLE || (want->ask == CLIENT_BLOB_NEXT && !ev.blob.found)) {
+        step(l, &ev);
+        return;
+    }
+    ev.blob.ret = link_blob_start(&start, &l->blobs[lane]);
+    if (ev.blob.ret != 0)
+        step(l, &ev);
+}
+
 /* One thing, and the step that answers it. False when there is nothing. */
 static bool do_one(struct link *l)
 {
@@ -206,6 +236,10 @@ static bool do_one(struct link *l)
     }
     if (t->request) {
         do_request(l);
+        return true;
+    }
+    if (t->blob[CLIENT_LANE_UP] || t->blob[CLIENT_LANE_DOWN]) { /* its bytes lie in this arena */
+        do_blob(l, t->blob[CLIENT_LANE_UP] ? CLIENT_LANE_UP : CLIENT_LANE_DOWN);
         return true;
     }
     if (t->check) {
@@ -373,14 +407,16 @@ static void on_open(void *ctx, const struct cert *peer)
     settle(l);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+/* Not while a file of it is at work. */
+static void maybe_free(struct link *l)
 {
-    struct link *l = handle->data;
     struct link_options o = l->o;
     struct err why = l->why;
     uint32_t retry_after = l->session.retry_after;
     bool served = l->served;
 
+    if (!l->closed || l->blobs[CLIENT_LANE_UP] != NULL || l->blobs[CLIENT_LANE_DOWN] != NULL)
+        return;
     client_session_release(&l->session);
     client_update_release(&l->up);
     frame_reader_release(&l->frames);
@@ -392,6 +428,14 @@ static void on_timer_closed(uv_handle_t *handle)
     buf_release(&l->rest);
     mem_free(l);
     o.on_end(o.ctx, &why, retry_after, served);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct link *l = handle->data;
+
+    l->closed = true;
+    maybe_free(l);
 }
 
 static void end_when_idle(struct link *l)
@@ -411,6 +455,20 @@ static void on_ready(void *ctx)
     }
     settle(l);
     go_on(l);
+}
+
+static void on_blob(void *ctx, const struct client_blob_answer *answer)
+{
+    struct link *l = ctx;
+    struct client_event ev = {.kind = CLIENT_BLOB, .blob = *answer};
+
+    l->blobs[answer->lane] = NULL;
+    if (l->stream != NULL) {
+        step(l, &ev);
+        settle(l);
+        go_on(l);
+    }
+    maybe_free(l);
 }
 
 /* The session knows why it ended; the store or the stream may have more words for it. */
@@ -524,15 +582,17 @@ const struct client_session *link_session(const struct link *l)
 
 void link_local(struct link *l)
 {
-    struct client_event ev = {.kind = CLIENT_LOCAL};
+    struct client_event ev = {.kind = CLIENT_LOCAL}, look = {.kind = CLIENT_BLOB_LOOK};
 
     if (l->stream == NULL || l->working)
         return;
-    if (exchange_ledger(l->o.replica, &ev.ledger, NULL) != 0 ||
-        (ev.ledger.own_n == l->session.ledger.own_n &&
-         ev.ledger.refused == l->session.ledger.refused))
-        return;
-    step(l, &ev);
+    if (exchange_ledger(l->o.replica, &ev.ledger, NULL) == 0 &&
+        (ev.ledger.own_n != l->session.ledger.own_n ||
+         ev.ledger.refused != l->session.ledger.refused ||
+         ev.ledger.blobs != l->session.ledger.blobs))
+        step(l, &ev);
+    if (l->stream != NULL)
+        step(l, &look);
     settle(l);
     go_on(l);
 }

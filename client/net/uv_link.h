@@ -14,6 +14,7 @@ struct link_options {
     struct net *net;
     struct replica *replica;
     struct tls_config *tls;
+    const char *blobs; /* the folder of attachments' bytes; borrowed */
     msec_t city_now; /* judges the city's certificate */
     struct client_cert cert;
     uv_loop_t *loop;

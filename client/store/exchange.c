@@ -1,5 +1,6 @@
 #include "client/store/exchange.h"
 
+#include "client/store/blobs.h"
 #include "client/store/replica_internal.h"
 
 #include <string.h>
@@ -32,11 +33,16 @@ static struct client_ledger ledger_of(const struct statement *s)
 int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err)
 {
     struct statement s;
+    struct blob_counts blobs = {.waiting = 0};
     int status = replica_says(r, &s, err);
 
-    if (status == 0)
-        *ret = ledger_of(&s);
-    return status;
+    if (status == 0 && s.attachments > 0)
+        status = replica_blob_counts(r, &blobs, err);
+    if (status != 0)
+        return status;
+    *ret = ledger_of(&s);
+    ret->uploads = blobs.waiting;
+    return 0;
 }
 
 int exchange_facts(struct replica *r, const char *software, struct client_facts *ret,
@@ -54,6 +60,7 @@ int exchange_facts(struct replica *r, const char *software, struct client_facts 
     ret->catalogue = CATALOGUE_VERSION;
     ret->software = software;
     ret->ledger = ledger_of(&s);
+    ret->ledger.uploads = f.blobs.waiting;
     memcpy(ret->own_chain, f.own_chain, HASH_SIZE);
     memcpy(ret->acked_chain, f.acked_chain, HASH_SIZE);
     return store_stream_each(replica_store(r), add_cursor, ret, err);
@@ -234,4 +241,44 @@ void exchange_refused(struct replica *r, const struct client_update *up, msec_t 
                                wire_slice(m->text), now, &ret->refused.until_n, err);
     if (ret->ret == 0)
         ret->ret = exchange_ledger(r, &ret->ledger, err);
+}
+
+/* ---- attachments ---- */
+
+static void blob_next(struct replica *r, enum blob_way way, struct client_blob_answer *ret,
+                      struct err *err)
+{
+    struct blob_row row;
+    int found = replica_blob_next(r, way, &row, err);
+
+    ret->ret = found < 0 ? found : 0;
+    ret->found = found == 1;
+    if (!ret->found)
+        return;
+    ret->attachment = row.attachment;
+    memcpy(ret->hash, row.hash, HASH_SIZE);
+    ret->size = row.size;
+}
+
+static enum blob_state state_of(int ret)
+{
+    return ret == 0 ? BLOB_DONE : ret == E_BLOB_LOST ? BLOB_LOST : BLOB_REFUSED;
+}
+
+void exchange_blob(struct replica *r, enum client_lane_name lane,
+                   const struct client_blob_want *want, msec_t now, struct client_event *ret,
+                   struct err *err)
+{
+    enum blob_way way = lane == CLIENT_LANE_UP ? BLOB_UP : BLOB_DOWN;
+
+    ret->kind = CLIENT_BLOB;
+    ret->blob = (struct client_blob_answer){.lane = lane, .ask = want->ask};
+    if (want->ask == CLIENT_BLOB_NEXT) {
+        blob_next(r, way, &ret->blob, err);
+        return;
+    }
+    ret->blob.ret = replica_blob_settle(r, &want->attachment, way, state_of(want->ret),
+                                        want->ret == 0 ? NULL : err_code(want->ret), now, err);
+    if (ret->blob.ret == 0)
+        ret->blob.ret = exchange_ledger(r, &ret->ledger, err);
 }

@@ -51,4 +51,10 @@ void exchange_take(struct replica *r, const struct exchange_batch *b, struct cli
 void exchange_refused(struct replica *r, const struct client_update *up, msec_t now,
                       struct client_event *ret, struct err *err);
 
+/* up->blob[LANE] of NEXT and SETTLE, what the replica's file has to say: CLIENT_BLOB. Whether the bytes are
+ * there is the caller's to look. NOW: wall clock. */
+void exchange_blob(struct replica *r, enum client_lane_name lane,
+                   const struct client_blob_want *want, msec_t now, struct client_event *ret,
+                   struct err *err);
+
 #endif

@@ -1,14 +1,16 @@
 /* Opening a replica, its transactions and what it knows of itself. */
+#include "client/store/blobs.h"
 #include "client/store/replica_internal.h"
 
 #include "common/base/mem.h"
 
 #include <string.h>
 
-extern const char embed_0001_replica[];
+extern const char embed_0001_replica[], embed_0002_blob[];
 
 static const struct store_step steps[] = {
     {"0001_replica", embed_0001_replica},
+    {"0002_blob", embed_0002_blob},
     {NULL, NULL},
 };
 
@@ -66,6 +68,10 @@ static const char *const statements[RS_COUNT] = {
         " AND seq <> ?2))",
     [RS_HEAD_DEL] = "DELETE FROM head WHERE stream = ?1 AND seq = ?2",
     [RS_SERIAL_GET] = "SELECT last FROM serial WHERE prefix = ?1 AND year = ?2",
+    [RS_BLOB_COUNT] =
+        "SELECT coalesce(sum(b.state = 0), 0), coalesce(sum(b.state = 2), 0),"
+        " coalesce(sum(b.state = 3), 0) FROM blob b JOIN attachment a ON a.rid = b.attachment"
+        " WHERE b.way = 1 AND b.state <> 1 AND a.voided IS NOT 1",
     [RS_SERIAL_PUT] =
         "INSERT INTO serial (prefix, year, last) VALUES (?1, ?2, ?3)"
         " ON CONFLICT (prefix, year) DO UPDATE SET last = excluded.last",
@@ -353,7 +359,12 @@ static int read_said(struct replica *r, struct replica_facts *f, struct err *err
     if (r->open)
         f->own_n = r->own.n;
     ret = acked(r, f, err);
-    return ret == 0 ? count(r, RS_REFUSED_COUNT, &f->refused, err) : ret;
+    if (ret == 0)
+        ret = count(r, RS_REFUSED_COUNT, &f->refused, err);
+    if (ret == 0)
+        ret = replica_blob_counts(r, &f->blobs, err);
+    f->attachments = f->blobs.waiting + f->blobs.refused + f->blobs.lost;
+    return ret;
 }
 
 static int read_facts(struct replica *r, struct replica_facts *f, struct err *err)

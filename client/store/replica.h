@@ -30,6 +30,13 @@ struct replica_keys {
     const char *vfs;
 };
 
+/* Attachments made here, by what became of their bytes at the city. */
+struct blob_counts {
+    uint64_t waiting; /* not verified there yet */
+    uint64_t refused; /* it does not take them */
+    uint64_t lost;    /* they are no longer here either */
+};
+
 struct replica_facts {
     struct id id, ledger, clerk;
     uint32_t site, k;
@@ -38,6 +45,7 @@ struct replica_facts {
     uint64_t pending, refused, conflicts;
     uint64_t attachments; /* of its own, not wholly at the city */
     struct id incarnation;
+    struct blob_counts blobs;
 };
 
 /* Make the replica's file after enrolment (streams `shared` and SITE at 0). E_EXISTS. */
@@ -83,6 +91,9 @@ int replica_write_end(struct replica *r, bool commit, struct err *err);
 /* The account by login in the site's stream; NULL login: the only active one. E_NOTFOUND, E_DENIED;
  * with several and no login E_USAGE and the logins in the sentence. */
 int replica_actor(struct replica *r, const char *login, struct actor *ret, struct err *err);
+
+/* A setting of the city for this site, as far as `shared` has come. */
+int replica_setting(struct replica *r, const char *name, int64_t *ret, struct err *err);
 
 /* ---- synchronising ---- */
 

@@ -39,6 +39,7 @@ enum replica_stmt {
     RS_HEAD_DEL,
     RS_SERIAL_GET,
     RS_SERIAL_PUT,
+    RS_BLOB_COUNT,
     RS_COUNT,
 };
 

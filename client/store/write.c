@@ -256,6 +256,20 @@ static int read_settings(struct replica *r, struct err *err)
     return ret;
 }
 
+int replica_setting(struct replica *r, const char *name, int64_t *ret, struct err *err)
+{
+    struct replica_facts f;
+    int status;
+
+    r->has_settings = false;
+    status = read_settings(r, err);
+    if (status == 0)
+        status = replica_facts(r, &f, err);
+    if (status == 0)
+        *ret = setting(&r->settings, name, f.site);
+    return status;
+}
+
 static int prepare(struct writing *w, size_t n, const struct id *account, struct err *err)
 {
     struct replica *r = w->r;

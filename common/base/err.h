@@ -44,7 +44,10 @@
     X(E_WAITING, 32, "ZT-WAITING", "尚有内容未上传或未被接受")                                     \
     X(E_READONLY, 33, "ZT-READ-ONLY", "存储不可写")                                                \
     X(E_INTERNAL, 34, "ZT-INTERNAL", "程序内部错误")                                               \
-    X(E_QUARANTINE, 35, "ZT-QUARANTINE", "已暂存待市级核准")
+    X(E_QUARANTINE, 35, "ZT-QUARANTINE", "已暂存待市级核准")                                       \
+    X(E_BLOB_WAIT, 36, "ZT-BLOB-WAIT", "附件尚未上传完")                                           \
+    X(E_BLOB_LOST, 37, "ZT-BLOB-LOST", "附件的内容已丢失")                                         \
+    X(E_QUOTA, 38, "ZT-QUOTA", "附件总量超过上限")
 
 enum {
 #define X(name, number, code, text) name = -(number),

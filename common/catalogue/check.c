@@ -641,6 +641,9 @@ static int rule_attachment(const struct judged *j)
         "application/wps-office.wps", "application/wps-office.et"};
     struct slice mime = row_text(j->row, "mime");
 
+    if (row_int(j->row, "size") > setting(j->c->settings, "attachment_bytes", row_site(j->row))) {
+        return broken(j, "size", "超过单个附件上限");
+    }
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
         if (mime.len == 0 || slice_eq(mime, slice_str(allowed[i]))) {
             return 0;

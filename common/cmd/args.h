@@ -44,7 +44,7 @@
     X(OUT, "--out", "文件", "写到哪个文件")                                                        \
     X(CHECK, "--check", "文件", "核对一个收据文件")                                                \
     X(RETIRED, "--retired", NULL, "停用：已写下的内容仍可交来待核准")                              \
-    X(LOST, "--lost", NULL, "遗失：不再接受任何连接")                                              \
+    X(LOST, "--lost", NULL, "遗失：不再接受任何连接；附件：只列已丢失的")                          \
     X(FORCE, "--force", NULL, "明知后果仍要办")
 
 enum option {

@@ -6,6 +6,7 @@
 
 #include "common/base/text.h"
 #include "common/catalogue/check.h"
+#include "common/cmd/attached.h"
 #include "common/cmd/width.h"
 
 #include <string.h>
@@ -229,12 +230,12 @@ static void json_header(struct json *j, const char *key, const struct row *row, 
         json_null(j);
 }
 
-static void json_row(struct json *j, const struct row *row)
+/* The members of the record's object. */
+static void json_members(struct json *j, const struct row *row)
 {
     char id[ID_TEXT_SIZE];
 
     id_format(&row->id, id);
-    json_object(j);
     json_kv_str(j, "id", id);
     json_kv_str(j, "kind", row->kind->name);
     json_header(j, "site", row, TAG_SITE);
@@ -254,6 +255,12 @@ static void json_row(struct json *j, const struct row *row)
         show_json(j, f, &row->values[i]);
     }
     json_object_end(j);
+}
+
+static void json_row(struct json *j, const struct row *row)
+{
+    json_object(j);
+    json_members(j, row);
     json_object_end(j);
 }
 
@@ -563,10 +570,16 @@ int show_record(const struct view *v, const struct row *row, struct err *err)
         struct json j;
 
         json_init(&j, &out);
-        json_row(&j, row);
+        json_object(&j);
+        json_members(&j, row);
+        if (v->attached != NULL)
+            ret = attached_json(v, row, &j, err);
+        json_object_end(&j);
         buf_u8(&out, '\n');
     } else {
         ret = record_lines(v, row, &out, err);
+        if (ret == 0 && v->attached != NULL)
+            ret = attached_lines(v, row, &out, err);
     }
     if (ret == 0)
         ret = flush(v, &out, err);

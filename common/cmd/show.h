@@ -6,6 +6,22 @@
 #include "common/cmd/args.h"
 #include "common/cmd/names.h"
 
+/* How the bytes of an attachment stand. */
+/* X(symbol, code for programs, words, counts as still to be sent) */
+#define ATTACHED_STATES(X)                                                                         \
+    X(PENDING, "pending", "待上传", true)                                                          \
+    X(UPLOADED, "uploaded", "已上传", false)                                                       \
+    X(REFUSED, "refused", "市级未接受", true)                                                      \
+    X(LOST, "lost", "已丢失", true)                                                                \
+    X(HERE, "here", "已在本机", false)                                                             \
+    X(ELSEWHERE, "elsewhere", "未取到本机", false)
+
+enum attached_state {
+#define X(symbol, code, words, counts) ATTACHED_##symbol,
+    ATTACHED_STATES(X)
+#undef X
+};
+
 /* What showing needs; borrowed. */
 struct view {
     struct store *store;
@@ -18,6 +34,10 @@ struct view {
                    int (*each)(void *each_ctx, struct slice bytes, struct slice side),
                    void *each_ctx, struct err *err);
     void *pending_ctx;
+    /* NULL: attachments are not listed with their records. */
+    int (*attached)(void *ctx, const struct row *attachment, enum attached_state *ret,
+                    struct err *err);
+    void *attached_ctx;
 };
 
 /* One value: masked where its field is, labels of codes, names of records. ROW gives a rid its kind;

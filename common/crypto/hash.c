@@ -117,6 +117,32 @@ const struct hasher *hasher_named(const char *name)
     return NULL;
 }
 
+/* ---- in pieces ---- */
+
+/* No struct of our own: what the caller holds is OpenSSL's context under another name. */
+struct hash_stream *hash_stream_new(enum hash_alg alg)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    const EVP_MD *md = alg == HASH_SM3 ? EVP_sm3() : EVP_sha256();
+
+    if (ctx != NULL && EVP_DigestInit_ex2(ctx, md, NULL) != 1)
+        die("a digest");
+    return (struct hash_stream *)ctx;
+}
+
+void hash_stream_put(struct hash_stream *h, struct slice s)
+{
+    if (EVP_DigestUpdate((EVP_MD_CTX *)h, s.p, s.len) != 1)
+        die("a digest");
+}
+
+void hash_stream_end(struct hash_stream *h, uint8_t *ret_hash)
+{
+    if (h != NULL && ret_hash != NULL && EVP_DigestFinal_ex((EVP_MD_CTX *)h, ret_hash, NULL) != 1)
+        die("a digest");
+    EVP_MD_CTX_free((EVP_MD_CTX *)h);
+}
+
 static void fill(void *ctx, void *p, size_t len)
 {
     uint8_t *out = p;

@@ -201,6 +201,28 @@ static bool bye(const Ztc__Bye *m)
            (!m->has_text || text(m->text, 0, WIRE_TEXT_MAX));
 }
 
+static bool blob_have(const Ztc__BlobHave *m)
+{
+    return identity(m->attachment) && sized(m->hash, WIRE_HASH_SIZE) && m->size >= 1 &&
+           m->size <= WIRE_BLOB_MAX;
+}
+
+static bool blob_want(const Ztc__BlobWant *m)
+{
+    return identity(m->attachment) && m->offset < WIRE_BLOB_MAX;
+}
+
+static bool blob_chunk(const Ztc__BlobChunk *m)
+{
+    return identity(m->attachment) && m->offset < WIRE_BLOB_MAX &&
+           within(m->bytes, 1, WIRE_CHUNK_MAX) && m->bytes.len <= WIRE_BLOB_MAX - m->offset;
+}
+
+static bool blob_done(const Ztc__BlobDone *m)
+{
+    return identity(m->attachment) && (!m->has_code || wire_code_valid(wire_slice(m->code)));
+}
+
 static bool enrol(const Ztc__Enrol *m)
 {
     return sized(m->secret, WIRE_SECRET_SIZE) && within(m->csr, 1, WIRE_DER_MAX) &&

@@ -24,6 +24,8 @@
 #define WIRE_DER_MAX       8192u
 #define WIRE_CHAIN_MAX     4u
 #define WIRE_TRUSTED_MAX   2u /* CAs at a time: the present one, and the one before it */
+#define WIRE_BLOB_MAX      (1u << 30)     /* bytes of an attachment */
+#define WIRE_CHUNK_MAX     (256u * 1024u) /* of a BlobChunk */
 
 /* 0 or E_MALFORMED. */
 int check_frame(const Ztc__Frame *f);

@@ -31,6 +31,10 @@
     X(BYE, bye, Ztc__Bye)                                                                          \
     X(ENROL, enrol, Ztc__Enrol)                                                                    \
     X(ENROLLED, enrolled, Ztc__Enrolled)                                                           \
+    X(BLOB_HAVE, blob_have, Ztc__BlobHave)                                                         \
+    X(BLOB_WANT, blob_want, Ztc__BlobWant)                                                         \
+    X(BLOB_CHUNK, blob_chunk, Ztc__BlobChunk)                                                      \
+    X(BLOB_DONE, blob_done, Ztc__BlobDone)                                                         \
     X(RENEW, renew, Ztc__Renew)                                                                    \
     X(RENEWED, renewed, Ztc__Renewed)
 

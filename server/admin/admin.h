@@ -42,6 +42,12 @@ int ask_simple(const struct home *h, const struct args *a, const char *cmd, stru
 /* The replica whose id begins with WORD. E_NOTFOUND, E_INVALID. */
 int deed_find_replica(struct deed *d, const char *word, struct id *ret);
 
+/* The account that --as names, or the only one. */
+int deed_actor(struct deed *d, struct actor *ret);
+
+/* For view.attached; CTX is the store. */
+int home_attached(void *ctx, const struct row *row, enum attached_state *ret, struct err *err);
+
 /* ---- the deeds ---- */
 
 int deed_enrol(struct deed *d);
@@ -52,6 +58,7 @@ int deed_set(struct deed *d);
 int deed_do(struct deed *d);
 int deed_import(struct deed *d);
 int deed_setting_set(struct deed *d);
+int deed_attach(struct deed *d);
 int deed_rebuild(struct deed *d);
 int deed_release(struct deed *d);
 int deed_drop(struct deed *d);

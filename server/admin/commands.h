@@ -18,6 +18,9 @@ int list_quarantine(struct city *city, const struct args *a, struct err *err);
 int cmd_ls(const struct args *a, struct err *err);
 int cmd_show(const struct args *a, struct err *err);
 int cmd_log(const struct args *a, struct err *err);
+int cmd_attach(const struct args *a, struct err *err);
+int cmd_fetch(const struct args *a, struct err *err);
+int cmd_attachments(const struct args *a, struct err *err);
 int cmd_user_list(const struct args *a, struct err *err);
 int cmd_setting_list(const struct args *a, struct err *err);
 

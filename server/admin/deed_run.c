@@ -32,6 +32,7 @@ static const struct {
     {"replica release", deed_release, false}, {"replica drop", deed_drop, false},
     {"ca rotate", deed_ca_rotate, true}, {"ca drop-old", deed_ca_drop_old, true},
     {"setting set", deed_setting_set, false},
+    {"attach", deed_attach, false},
 };
 
 static const char *const option_names[OPT_COUNT] = {
@@ -64,7 +65,11 @@ static int perform(struct home *h, struct city *city, msec_t now, const struct a
                      .home = h,
                      .city = city,
                      .now = now,
-                     .view = {.store = city_store(city), .out = a->out, .json = a->json},
+                     .view = {.store = city_store(city),
+                              .out = a->out,
+                              .json = a->json,
+                              .attached = home_attached,
+                              .attached_ctx = city_store(city)},
                      .effects = effects,
                      .err = err};
     int ret;

@@ -57,7 +57,7 @@ static int several(struct deed *d, const struct logins *l)
 }
 
 /* The account that --as names, or the only one. */
-static int find_actor(struct deed *d, struct actor *ret)
+int deed_actor(struct deed *d, struct actor *ret)
 {
     const char *as = args_text(d->args, OPT_AS);
     struct logins l = {.arena = d->args->arena};
@@ -153,7 +153,7 @@ int deed_add(struct deed *d)
     int ret = kind_of_word(d->args->words[0], &kind, d->err);
 
     if (ret == 0)
-        ret = find_actor(d, &actor);
+        ret = deed_actor(d, &actor);
     if (ret != 0)
         return ret;
     c.kind = kind->tag;
@@ -170,7 +170,7 @@ int deed_set(struct deed *d)
     struct change c = {.op = OP_SET};
     struct actor actor;
     struct row *row;
-    int ret = find_actor(d, &actor);
+    int ret = deed_actor(d, &actor);
 
     if (ret == 0)
         ret = store_resolve(d->view.store, d->args->arena, NULL, slice_str(d->args->words[0]),
@@ -236,7 +236,7 @@ int deed_do(struct deed *d)
     struct change c = {.op = OP_TRANSITION};
     struct actor actor;
     struct row *row;
-    int ret = find_actor(d, &actor);
+    int ret = deed_actor(d, &actor);
 
     if (ret == 0)
         ret = store_resolve(d->view.store, d->args->arena, NULL, slice_str(d->args->words[1]),
@@ -447,7 +447,7 @@ int deed_setting_set(struct deed *d)
     if (ret == 0 && site != NULL)
         ret = check_site(d, site, &code);
     if (ret == 0)
-        ret = find_actor(d, &actor);
+        ret = deed_actor(d, &actor);
     if (ret != 0)
         return ret;
     info = settings_named(pair->name);
@@ -661,7 +661,7 @@ int deed_import(struct deed *d)
     int ret = kind_of_word(d->args->words[0], &o.kind, d->err);
 
     if (ret == 0)
-        ret = find_actor(d, &im.actor);
+        ret = deed_actor(d, &im.actor);
     if (ret == 0)
         ret = args_option_pairs(d->args, OPT_MAP, &map, &o.n_map, d->err);
     if (ret == 0)

@@ -3,7 +3,7 @@
  *   city.db     the ledger                       server.pem .key  the daemon's certificate
  *   ztcd.ini    settings                         log.key          signs heads
  *   ca.pem .key the city's CAs (home_ca.h)       vault.key        encrypts personal data at rest
- *   merging     names the act being merged
+ *   merging     names the act being merged       blobs/           the bytes of attachments
  *   ztcd.lock   held by whoever writes           control.sock     for the commands, while it runs */
 #ifndef ZTC_SERVER_HOME_H
 #define ZTC_SERVER_HOME_H

@@ -3,6 +3,7 @@
 #include "server/admin/commands.h"
 #include "server/admin/home_ca.h"
 
+#include "common/blob/files.h"
 #include "common/base/json.h"
 
 #include <stdio.h>
@@ -100,9 +101,10 @@ static int read_authorities(void *ctx, struct authorities **ret, struct err *err
 static int serve(struct home *h, struct city *city, struct err *err)
 {
     char listen[HOST_MAX], enrol[HOST_MAX];
-    struct home_path store, control;
+    struct home_path store, blobs, control;
     struct daemon_options o = {.city = city,
                                .store_path = home_file(h, "city.db", &store),
+                               .blobs_path = home_file(h, "blobs", &blobs),
                                .vault = &h->vault,
                                .server_key = h->server_key,
                                .log_key = h->log_key,
@@ -118,6 +120,8 @@ static int serve(struct home *h, struct city *city, struct err *err)
 
     if (ret == 0)
         ret = home_split(setting_of(h, "enrol_listen"), enrol, &o.enrol_port, err);
+    if (ret == 0)
+        ret = blob_folder(o.blobs_path, err);
     return ret != 0 ? ret : daemon_run(&o, err);
 }
 

@@ -2,7 +2,11 @@
 #include "server/admin/admin.h"
 #include "server/admin/commands.h"
 
+#include "common/blob/file_name.h"
+#include "common/blob/files.h"
+#include "common/cmd/attached.h"
 #include "common/cmd/settings.h"
+#include "server/store/city_blob.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +38,8 @@ static int reading_open(struct reading *r, const struct args *a, struct err *err
         return ret;
     names_init(&r->names, r->store);
     r->view = (struct view){
-        .store = r->store, .names = &r->names, .out = a->out, .json = a->json};
+        .store = r->store, .names = &r->names, .out = a->out, .json = a->json,
+        .attached = home_attached, .attached_ctx = r->store};
     return 0;
 }
 
@@ -191,4 +196,130 @@ int cmd_log(const struct args *a, struct err *err)
     if (!stream && args_has(a, OPT_RAW))
         return err_set(err, E_USAGE, "--raw 要和 --stream 一起用");
     return run(a, show_history, err);
+}
+
+/* ---- attachments ---- */
+
+int home_attached(void *ctx, const struct row *row, enum attached_state *ret, struct err *err)
+{
+    struct city_blob b = {.state = CITY_BLOB_NONE};
+    struct arena a;
+    int status;
+
+    arena_init(&a, 4096);
+    status = city_blob_get(ctx, &row->id, &a, &b, err);
+    arena_release(&a);
+    if (status != 0 && status != E_NOTFOUND)
+        return status;
+    *ret = b.state == CITY_BLOB_VERIFIED ? ATTACHED_UPLOADED
+           : b.state == CITY_BLOB_LOST   ? ATTACHED_LOST
+                                         : ATTACHED_PENDING;
+    return 0;
+}
+
+static int save(struct reading *r, const struct city_blob *b)
+{
+    const char *out = args_text(r->args, OPT_OUT);
+    char name[BLOB_NAME_MAX + 1];
+    struct home_path root;
+    int ret;
+
+    if (b->state != CITY_BLOB_VERIFIED)
+        return err_set(r->err, b->state == CITY_BLOB_LOST ? E_BLOB_LOST : E_BLOB_WAIT, NULL);
+    /* The name came from another computer. */
+    file_name_clean(b->file_name, BLOB_NAME_MAX, name);
+    out = out != NULL ? out : name;
+    ret = blob_save(home_file(&r->home, "blobs", &root), b->hash, out, r->err);
+    if (ret != 0)
+        return ret;
+    if (r->args->json)
+        (void)fprintf(r->args->out, "{\"ok\":true}\n");
+    else
+        (void)fprintf(r->args->out, "已保存 %s\n", out);
+    return 0;
+}
+
+static int fetch(struct reading *r)
+{
+    struct city_blob b;
+    struct row *row;
+    int ret = resolve(r, &row);
+
+    if (ret == 0 && strcmp(row->kind->name, "attachment") != 0)
+        ret = err_set(r->err, E_USAGE, "%s不是附件", row->kind->label);
+    if (ret == 0)
+        ret = city_blob_get(r->store, &row->id, r->args->arena, &b, r->err);
+    return ret != 0 ? ret : save(r, &b);
+}
+
+int cmd_fetch(const struct args *a, struct err *err)
+{
+    return run(a, fetch, err);
+}
+
+struct missing {
+    struct reading *r;
+    struct json j;
+    struct buf b;
+    uint32_t site; /* 0: any */
+    bool lost;     /* only those */
+    uint64_t n;
+};
+
+static int put_missing(void *ctx, const struct city_blob *b)
+{
+    static const char *const codes[] = {"pending", "coming", "verified", "lost"};
+    static const char *const words[] = {"未开始", "上传中", "已上传", "已丢失"};
+    struct missing *m = ctx;
+    char id[ID_TEXT_SIZE], target[ID_TEXT_SIZE], stream[12];
+
+    if ((m->site != 0 && b->stream != m->site) || (m->lost && b->state != CITY_BLOB_LOST))
+        return 0;
+    m->n++;
+    id_format(&b->attachment, id);
+    id_format(&b->target, target);
+    if (!m->r->args->json) {
+        buf_printf(&m->b, "%s %s %s %.*s（属 %s）\n", stream_word(b->stream, stream), id,
+                   words[b->state], (int)b->file_name.len, (const char *)b->file_name.p, target);
+        return m->b.ret;
+    }
+    json_object(&m->j);
+    json_kv_str(&m->j, "id", id);
+    json_kv_str(&m->j, "target", target);
+    json_kv_str(&m->j, "stream", stream_word(b->stream, stream));
+    json_key(&m->j, "file_name");
+    json_text(&m->j, b->file_name);
+    json_kv_uint(&m->j, "size", b->size);
+    json_kv_str(&m->j, "state", codes[b->state]);
+    json_object_end(&m->j);
+    return m->b.ret;
+}
+
+static int list_missing(struct reading *r)
+{
+    struct missing m = {.r = r, .lost = args_has(r->args, OPT_LOST)};
+    const char *site = args_text(r->args, OPT_SITE);
+    int ret;
+
+    if (site != NULL && stream_of_word(site, &m.site, r->err) != 0)
+        return E_USAGE;
+    buf_init(&m.b, 64u << 20);
+    json_init(&m.j, &m.b);
+    if (r->args->json)
+        json_array(&m.j);
+    ret = city_blob_each(r->store, NULL, false, put_missing, &m, r->err);
+    if (ret == 0 && r->args->json)
+        json_array_end(&m.j);
+    else if (ret == 0)
+        buf_printf(&m.b, "共 %llu 个附件%s", (unsigned long long)m.n,
+                   m.lost ? "已丢失" : "尚未收到");
+    if (ret == 0)
+        (void)fprintf(r->args->out, "%s\n", buf_cstr(&m.b));
+    buf_release(&m.b);
+    return ret;
+}
+
+int cmd_attachments(const struct args *a, struct err *err)
+{
+    return run(a, list_missing, err);
 }

@@ -188,7 +188,7 @@ static void on_timer(struct server_session *s, const struct server_event *ev,
     } else if (late[SERVER_DUE_RENEW]) {
         server_session_fail(s, ev, up, E_EXPIRED);
     } else if (late[SERVER_DUE_FACTS] || late[SERVER_DUE_MERGE] || late[SERVER_DUE_READ] ||
-               late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_ISSUE]) {
+               late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_BLOB] || late[SERVER_DUE_ISSUE]) {
         server_session_fail(s, ev, up, E_BUSY);
     }
 }
@@ -254,6 +254,16 @@ static void want(struct server_session *s, const struct server_event *ev, struct
         up->read_refusals_from = s->refusals_from;
         await(s, SERVER_DUE_REFUSALS, ev->now, s->options->store_within);
     }
+}
+
+/* Nothing waits to go out, so that an attachment may have the line. */
+static bool is_quiet(const struct server_session *s)
+{
+    for (size_t i = 0; i < SERVER_STREAMS; i++) {
+        if (s->streams[i].sent != s->streams[i].head)
+            return false;
+    }
+    return s->unsent == 0 && s->refusals_from == 0;
 }
 
 static void next_refusals(struct server_session *s, const struct server_refusal *refusals, size_t n,
@@ -527,6 +537,9 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
         if (s->state == SERVER_SERVING)
             on_decided(s);
         break;
+    case SERVER_BLOB:
+        server_blob_answered(s, ev, up);
+        break;
     case SERVER_DRAINED:
         on_drained(s, ev);
         break;
@@ -564,6 +577,8 @@ void server_session_step(struct server_session *s, const struct server_event *ev
             await(s, SERVER_DUE_DRAIN, ev->now, s->options->drain_within);
     }
     want(s, ev, up);
+    server_blob_go_on(s, ev, up, is_quiet(s));
+    s->due[SERVER_DUE_BLOB] = s->state == SERVER_SERVING ? server_blob_due(s) : 0;
     watch_peer(s, ev, ev->kind == SERVER_FRAME || ev->kind == SERVER_HEARD);
     up->reading = may_read(s);
     up->deadline = earliest(s);

@@ -25,6 +25,7 @@
 #include "common/ledger/change.h"
 #include "common/wire/body.h"
 #include "common/wire/frame.h"
+#include "server/core/blob.h"
 
 #define SERVER_STREAMS 2u /* `shared`, then the site's own */
 
@@ -75,6 +76,7 @@ enum server_due {
     SERVER_DUE_RENEW, /* RENEW_ONLY: the peer's Renew, then its end */
     SERVER_DUE_ISSUE, /* a certificate */
     SERVER_DUE_DRAIN,
+    SERVER_DUE_BLOB,
     SERVER_DUES
 };
 
@@ -105,6 +107,7 @@ struct server_session {
     unsigned renewals;       /* asked for in this session */
     bool hands_in;           /* retired: it receives nothing */
     bool decided;            /* while refusals are being read: read them once more */
+    struct server_lane lanes[SERVER_LANES];
     msec_t due[SERVER_DUES]; /* deadlines; 0: not waiting for this */
 };
 
@@ -161,6 +164,7 @@ enum server_event_kind {
     SERVER_RENEWED,  /* answer to renew */
     SERVER_OFFER,    /* the city's CAs have changed: the replica should renew */
     SERVER_DECIDED,  /* stored refusals have changed: read and send them again */
+    SERVER_BLOB,     /* answer to blob */
     SERVER_DRAINED,  /* the socket took output */
     SERVER_TIMER,    /* the deadline has come (early or late does no harm) */
     SERVER_END,      /* shutdown, revocation, a newer session of the replica */
@@ -218,6 +222,7 @@ struct server_event {
             const struct slice *authorities, *endorsements; /* DER, newest first; one less of them */
             size_t n_authorities;
         } renewed;
+        struct server_blob_answer blob;
         size_t unsent; /* SERVER_DRAINED: bytes still to be taken */
         struct {
             int cause;
@@ -263,6 +268,9 @@ struct server_update {
 
     /* Store the acknowledgement of a refusal. */
     const Ztc__RefusedAck *refused_ack;
+
+    /* Of attachments, for each lane: off the loop where it touches files. */
+    struct server_blob_want blob[SERVER_LANES];
 
     /* The replica said how it stands (what Hello said is in ask). */
     const Ztc__Statement *said;

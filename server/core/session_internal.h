@@ -25,4 +25,24 @@ void server_session_renewed(struct server_session *s, const struct server_event 
                             struct server_update *up);
 void server_session_offer(struct server_session *s, struct server_update *up);
 
+/* ---- blob.c ---- */
+
+int server_blob_recv_have(struct server_session *s, const struct server_event *ev,
+                          struct server_update *up);
+int server_blob_recv_chunk(struct server_session *s, const struct server_event *ev,
+                           struct server_update *up);
+int server_blob_recv_done(struct server_session *s, const struct server_event *ev,
+                          struct server_update *up);
+int server_blob_recv_want(struct server_session *s, const struct server_event *ev,
+                          struct server_update *up);
+void server_blob_answered(struct server_session *s, const struct server_event *ev,
+                          struct server_update *up);
+
+/* At the end of a step. QUIET: nothing else waits for the line. */
+void server_blob_go_on(struct server_session *s, const struct server_event *ev,
+                       struct server_update *up, bool quiet);
+
+/* When the store or the disk must have answered; 0: nothing is asked of them. */
+msec_t server_blob_due(const struct server_session *s);
+
 #endif

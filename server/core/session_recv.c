@@ -224,6 +224,22 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
         if (serving || renewing)
             ret = recv_ping(s, ev, up);
         break;
+    case ZTC__FRAME__KIND_BLOB_HAVE:
+        if (serving)
+            ret = server_blob_recv_have(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_BLOB_WANT:
+        if (serving)
+            ret = server_blob_recv_want(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_BLOB_CHUNK:
+        if (serving)
+            ret = server_blob_recv_chunk(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_BLOB_DONE:
+        if (serving)
+            ret = server_blob_recv_done(s, ev, up);
+        break;
     default:
         break;
     }

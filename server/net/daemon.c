@@ -242,6 +242,7 @@ static int start_sync(struct daemon *d, struct err *err)
                                   .authorities = d->authorities,
                                   .hasher = city_hasher(d->o->city),
                                   .clock = daemon_clock,
+                                  .blobs = d->o->blobs_path,
                                   .incarnation = city_incarnation(d->o->city),
                                   .host = d->o->listen_host,
                                   .port = d->o->listen_port};

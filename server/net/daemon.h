@@ -29,6 +29,7 @@ typedef int (*daemon_deed)(void *ctx, struct city *city, msec_t now, int argc, c
 struct daemon_options {
     struct city *city;
     const char *store_path;
+    const char *blobs_path; /* a folder that is there */
     const struct vault *vault;
     struct key *server_key, *log_key;
     const char *listen_host, *enrol_host;

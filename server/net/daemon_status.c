@@ -7,6 +7,7 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "server/store/city_blob.h"
 
 #include <stdio.h>
 
@@ -33,6 +34,7 @@ struct status_job {
     struct buf replicas; /* struct computer, by site and k */
     struct buf offices;  /* struct office */
     struct buf streams;  /* an array, as JSON */
+    struct city_blob_counts blobs;
 };
 
 /* ---- on the writer's thread ---- */
@@ -111,6 +113,8 @@ static int run_status(struct write_job *job, struct city *city, struct err *err)
     if (ret == 0)
         ret = store_stream_each(city_store(city), put_stream, &j, err);
     json_array_end(&j);
+    if (ret == 0)
+        ret = city_blob_count(city_store(city), NULL, &s->blobs, err);
     return ret;
 }
 
@@ -422,6 +426,8 @@ static void put_status(struct json *j, struct status_job *s)
     json_replicas(j, s);
     json_key(j, "streams");
     json_raw(j, buf_slice(&s->streams));
+    json_kv_uint(j, "blobs_pending", s->blobs.waiting);
+    json_kv_uint(j, "blobs_lost", s->blobs.lost);
     put_counts(j, d);
     put_store(j, d);
     json_object_end(j);
@@ -443,6 +449,9 @@ static void put_text(const struct status_job *s, struct buf *out)
         buf_printf(out, "数据库暂不可写：%s %s\n", err_code(w.cause.ret), w.cause.text);
     else
         buf_printf(out, "数据库正常，已合并 %llu 项更改\n", (unsigned long long)w.changes);
+    if (s->blobs.waiting + s->blobs.lost > 0)
+        buf_printf(out, "附件：待收到 %llu，已丢失 %llu\n", (unsigned long long)s->blobs.waiting,
+                   (unsigned long long)s->blobs.lost);
     text_offices(out, s);
 }
 

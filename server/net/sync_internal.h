@@ -21,6 +21,7 @@ struct sync_port {
     const struct server_options *options;
     const struct hasher *hasher;
     msec_t (*clock)(void);
+    const char *blobs; /* the folder of attachments' bytes */
     struct id incarnation;
     struct authorities *authorities;
     struct listener *listener;
@@ -65,6 +66,7 @@ struct conn {
         uint8_t key[HASH_SIZE];         /* SHA-256 of its public key */
         bool expired;
     } claim;
+    struct blob_job *blobs[SERVER_LANES]; /* under way; NULL: none */
     struct merge_job *merges, **merges_last; /* all of them, in order: hashed, then written */
     uint8_t own_chain[HASH_SIZE]; /* of the replica's changes, as far as its pushes are hashed */
 };
@@ -95,6 +97,11 @@ int conn_submit(struct conn *c, const struct push_item *items, uint32_t count);
 int conn_read_refusals(struct conn *c, uint64_t from_n);
 int conn_refused_ack(struct conn *c, const Ztc__RefusedAck *m);
 void conn_said(struct conn *c, const Ztc__Statement *said);
+
+/* ---- uv_conn_blob.c ---- */
+
+/* What a lane asks for; the answer is an event. E_NOMEM: there will be none. */
+int conn_blob(struct conn *c, enum server_lane_name lane, const struct server_blob_want *want);
 
 /* Work of it that is not committed yet shall not be. */
 void conn_cancel(struct conn *c);

@@ -92,6 +92,10 @@ static void start(struct conn *c, const struct server_update *up)
         ret = conn_refused_ack(c, up->refused_ack);
     if (up->said != NULL)
         conn_said(c, up->said);
+    for (size_t i = 0; ret == 0 && i < SERVER_LANES; i++) {
+        if (up->blob[i].ask != SERVER_BLOB_NOTHING)
+            ret = conn_blob(c, (enum server_lane_name)i, &up->blob[i]);
+    }
     if (ret != 0)
         conn_end(c, ret, c->session.options->retry_after);
 }

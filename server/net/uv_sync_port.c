@@ -155,6 +155,7 @@ int sync_port_new(const struct sync_port_options *o, struct sync_port **ret, str
     p->options = o->session;
     p->hasher = o->hasher;
     p->clock = o->clock;
+    p->blobs = o->blobs;
     p->incarnation = o->incarnation;
     p->authorities = authorities_ref(o->authorities);
     body_codec_init(&p->codec);

@@ -25,6 +25,7 @@ struct sync_port_options {
     struct authorities *authorities; /* a reference of its own is taken */
     const struct hasher *hasher;
     msec_t (*clock)(void); /* the city's time */
+    const char *blobs;     /* the folder of attachments' bytes; borrowed */
     struct random random;
     struct id incarnation;
     const char *host;

@@ -11,6 +11,7 @@ extern const char embed_0101_city[];
 extern const char embed_0102_certificate[];
 extern const char embed_0103_statement[];
 extern const char embed_0104_quarantine[];
+extern const char embed_0105_blob[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
@@ -74,6 +75,7 @@ static const struct store_step city_steps[] = {
     {"0102_certificate", embed_0102_certificate},
     {"0103_statement", embed_0103_statement},
     {"0104_quarantine", embed_0104_quarantine},
+    {"0105_blob", embed_0105_blob},
     {NULL, NULL},
 };
 

@@ -1,5 +1,6 @@
 /* Acts into entries: a replica's act is answered by its entries or by a refusal, in the order of n and
  * once; a city user's act is written or refused on the spot. */
+#include "server/store/city_blob.h"
 #include "server/store/city_internal.h"
 
 #include <string.h>
@@ -91,6 +92,9 @@ int city_act(struct city *c, const struct act *act, struct err *err)
     int ret;
 
     ret = city_replica_keep(c, err);
+    if (ret != 0)
+        return ret;
+    ret = city_blob_guard(c, act, err);
     if (ret != 0)
         return ret;
     arena_clear(&c->arena);

@@ -1,0 +1,207 @@
+"""Attachments: files with records, up in chunks, verified before they count, down to who may read them."""
+import hashlib
+import json
+import random
+
+import pytest
+
+from conftest import wait_until
+from test_forms import World
+
+CHUNK = 256 * 1024
+
+
+def pdf(path, size, seed=1):
+    path.write_bytes(b"%PDF-1.7\n" + random.Random(seed).randbytes(size - 9))
+    return path
+
+
+def pair(city, make_county, site=431021):
+    both = make_county("a").enrol(city, site), make_county("b").enrol(city, site)
+    for county in both:
+        county.sync()
+    return both
+
+
+def opinion(county):
+    county.settle()
+    return county.add("opinion", "studio_id=鹿峰工作室", "channel=cppcc_cloud", "received_at=2026-03-05", "receiver=李建国",
+                      "title=路灯", "content=坏了", "category=social", "anonymous=是")
+
+
+def states(side, record):
+    return [a["state"] for a in side.json("show", record).get("attachments", [])]
+
+
+def part_size(city):
+    return sum(p.stat().st_size for p in (city.dir / "blobs" / "part").glob("4*"))
+
+
+def test_three_files_up_and_down(city, make_county, tmp_path):
+    a, b = pair(city, make_county)
+    record = opinion(a)
+    files = [pdf(tmp_path / f"扫描{i}.pdf", size, i) for i, size in enumerate((1000, CHUNK, 3 * CHUNK + 5))]
+    ids = a.run("attach", record, *files, "--quiet").stdout.split()
+    assert states(a, record) == ["pending"] * 3
+    assert "附件 3 个，3 个待上传" in a.run("show", record).stdout
+    assert a.status()["blobs_pending"] == 3
+    a.sync()
+    assert states(a, record) == ["uploaded"] * 3 == states(city, record)
+    assert a.status()["blobs_pending"] == 0 and city.json("status")["blobs_pending"] == 0
+    b.sync()
+    assert states(b, record) == ["elsewhere"] * 3
+    for side in (b, city):
+        for file, attachment in zip(files, ids):
+            side.run("fetch", attachment, "--out", tmp_path / "out")
+            assert (tmp_path / "out").read_bytes() == file.read_bytes()
+    assert states(b, record) == ["here"] * 3
+    for side in (a, b, city):
+        side.run("verify")
+
+
+def test_a_hash_alone_fetches_nothing(city, make_county, tmp_path):
+    a, _ = pair(city, make_county)
+    other = make_county("other").enrol(city, 431081)
+    other.sync()
+    file = pdf(tmp_path / "机密.pdf", 5000)
+    attachment = a.run("attach", opinion(a), file, "--quiet").stdout.strip()
+    a.sync()
+    assert other.run("fetch", attachment, expect=1).stderr.startswith("ZT-NOT-FOUND ")
+    # A record that names the hash, made without the bytes.
+    record = opinion(other)
+    claim = other.add("attachment", "target_kind=opinion", f"target_id={record}", "file_name=x.pdf",
+                      "mime=application/pdf", "size=5000", "hash=" + hashlib.sha256(file.read_bytes()).hexdigest())
+    other.sync()
+    assert other.run("fetch", claim, expect=1).stderr.startswith("ZT-BLOB-WAIT ")
+    assert states(city, record) == ["pending"]
+    assert city.run("fetch", claim, expect=1).stderr.startswith("ZT-BLOB-WAIT ")
+    # With the bytes it is another matter: they are kept once, and count for this county from now on.
+    again = other.run("attach", record, file, "--quiet").stdout.strip()
+    other.sync()
+    assert states(city, record) == ["uploaded", "uploaded"]
+    city.run("fetch", again, "--out", tmp_path / "out")
+    assert len([p for p in (city.dir / "blobs").glob("??/*")]) == 1
+
+
+def test_what_is_refused_at_once(city, make_county, tmp_path):
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    big = pdf(tmp_path / "big.pdf", 20 * 1024 * 1024 + 1)
+    assert a.run("attach", record, big, expect=1).stderr.startswith("ZT-TOO-BIG ")
+    program = tmp_path / "工具.pdf"
+    program.write_bytes(b"MZ\x90\0")
+    assert "类型" in a.run("attach", record, program, expect=1).stderr
+    assert "附件" not in a.run("show", record).stdout
+    assert a.json("ls", "attachment") == []
+    named = tmp_path / "a\u202egpj.exe"
+    named.write_bytes(b"\xff\xd8\xff\xe0 picture")
+    assert a.json("attach", record, named)[0]["file_name"] == "agpj.exe.jpg"
+
+
+def test_killed_in_mid_upload_it_goes_on(city, make_county, tmp_path):
+    a, b = pair(city, make_county)
+    record = opinion(a)
+    a.sync()
+    file = pdf(tmp_path / "大.pdf", 20 * 1024 * 1024)
+    attachment = a.run("attach", record, file, "--quiet").stdout.strip()
+    a.start()
+    assert wait_until(lambda: part_size(city) > 0 or states(city, record) == ["uploaded"])
+    a.agent.kill()
+    a.agent = None
+    assert states(city, record) == ["pending"]
+    assert wait_until(lambda: city.json("status")["serving"] == 0)
+    had = part_size(city)
+    assert had > 0
+    a.start()
+    assert wait_until(lambda: states(city, record) == ["uploaded"])
+    assert wait_until(lambda: a.status()["blob_bytes"] == file.stat().st_size - had), (a.status(), had)
+    assert wait_until(lambda: states(a, record) == ["uploaded"])
+    b.start()
+    assert wait_until(lambda: b.run("show", attachment, expect=None).returncode == 0)
+    b.run("fetch", attachment, "--out", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == file.read_bytes()
+    assert part_size(city) == 0
+
+
+def test_the_city_is_killed_in_mid_upload(city, make_county, tmp_path):
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    a.sync()
+    file = pdf(tmp_path / "大.pdf", 20 * 1024 * 1024)
+    a.run("attach", record, file)
+    a.start()
+    assert wait_until(lambda: part_size(city) > 0)
+    city.daemon.kill()
+    city.daemon = None
+    city.start()
+    a.sync()
+    assert states(city, record) == ["uploaded"]
+    city.run("fetch", city.json("ls", "attachment")[0]["id"], "--out", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == file.read_bytes()
+
+
+def test_text_does_not_wait_and_people_do(city, make_county, tmp_path):
+    world = World(city, make_county)
+    record = world.draft("public_opinion", "关于修复路灯")
+    files = [pdf(tmp_path / f"{i}.pdf", 2000, i) for i in range(5)]
+    world.county.run("attach", record, *files[:3])
+    world.county.sync()
+    world.county.run("attach", record, *files[3:])
+    world.approve(record)
+    blobs = city.dir / "blobs"
+    blobs.rename(city.dir / "away")  # as a disk that fails
+    blobs.write_bytes(b"")
+    assert world.county.run("sync", "--timeout", "3", expect=None).stderr.startswith("ZT-WAITING ")
+    seen = city.json("show", record)
+    assert seen["state"] == "submitted" and len(seen["fields"]["attachments"]) == 5
+    assert "附件 5 个，2 个待上传" in city.run("show", record).stdout
+    assert city.json("status")["blobs_pending"] == 2
+    refused = city.run("do", "签收", record, "received_by=周联络", "--as", "xue", expect=1).stderr
+    assert refused.startswith("ZT-BLOB-WAIT 还有 2 个附件未上传完")
+    blobs.unlink()
+    (city.dir / "away").rename(blobs)
+    world.county.sync()
+    world.act("xue", "签收", record, "received_by=周联络")
+    assert city.json("attachments") == []
+
+
+def test_lost_is_listed_and_holds_up_nothing(city, make_county, tmp_path):
+    world = World(city, make_county)
+    record = world.draft("public_opinion", "关于修复路灯")
+    file = pdf(tmp_path / "1.pdf", 2000)
+    attachment = world.county.run("attach", record, file, "--quiet").stdout.strip()
+    world.approve(record)
+    for whole in (world.county.dir / "blobs").glob("??/*"):
+        whole.unlink()
+    assert "附件" in world.county.sync(expect=1).stderr
+    assert states(world.county, record) == ["lost"]
+    assert [m["id"] for m in city.json("attachments", "--lost", "--site", "431021")] == [attachment]
+    assert city.json("status")["blobs_lost"] == 1
+    assert city.run("fetch", attachment, expect=1).stderr.startswith("ZT-BLOB-LOST ")
+    world.act("xue", "签收", record, "received_by=周联络")
+
+
+def test_a_revoked_computer_takes_its_bytes_along(city, make_county, tmp_path):
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    claim = a.add("attachment", "target_kind=opinion", f"target_id={record}", "file_name=x.pdf",
+                  "mime=application/pdf", "size=5000", "hash=" + "1" * 64)
+    a.sync()
+    assert [m["state"] for m in city.json("attachments")] == ["pending"]
+    assert city.json("attachments", "--lost") == []
+    city.run("replica", "revoke", a.status()["replica"], "--lost")
+    assert [m["id"] for m in city.json("attachments", "--lost")] == [claim]
+
+
+def test_the_city_attaches_too(city, make_county, tmp_path):
+    city.run("user", "add", "xue", "--role", "liaison")
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    a.sync()
+    file = pdf(tmp_path / "复文.pdf", 700000)
+    attachment = city.run("attach", record, file, "--quiet").stdout.strip()
+    a.sync()
+    assert states(a, record) == ["elsewhere"]
+    out = json.loads(a.run("fetch", attachment, "--out", tmp_path / "out", "--json").stdout)
+    assert out == {"ok": True} and (tmp_path / "out").read_bytes() == file.read_bytes()
+    assert a.run("fetch", record, expect=2).stderr.startswith("ZT-USAGE ")
