@@ -131,6 +131,14 @@ static void on_advanced(void *ctx, const struct writer_head *heads, size_t n)
         feed_advanced(sync_port_feed(d->sync), heads, n);
 }
 
+static void on_settled(void *ctx)
+{
+    struct daemon *d = ctx;
+
+    if (d->sync != NULL)
+        feed_tell(sync_port_feed(d->sync));
+}
+
 struct collecting {
     struct daemon *d;
     struct writer_head heads[STREAMS_MAX];
@@ -223,6 +231,7 @@ static int start_store(struct daemon *d, struct err *err)
                                .city = d->o->city,
                                .clock = daemon_clock,
                                .advanced = on_advanced,
+                               .settled = on_settled,
                                .ctx = d};
     struct reader_options r = {
         .loop = &d->loop, .path = d->o->store_path, .vault = d->o->vault};

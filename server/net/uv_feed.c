@@ -1,13 +1,10 @@
-/* Heads and tails.
- *
- * - feed_advanced notes the heads; one fill at a time brings the entries into the tails;
- * - when it has ended, the heads it was for are told; heads that came meanwhile are the next fill;
- * - a fill that failed still tells its heads: readers then go to the store themselves. */
+/* Heads and tails. A tail that lacks an entry (memory was out) leaves it to the store. */
 #include "server/net/uv_feed.h"
 
 #include <string.h>
 
-#define SIGNED_MAX 4096
+#define SIGNED_MAX  4096
+#define STREAMS_MAX 32
 
 /* The last batch without an echo: what most readers of a stream want next. */
 struct memo {
@@ -26,13 +23,10 @@ struct feed_stream {
 };
 
 struct feed {
-    struct reader *reader;
     void (*on_heads)(void *ctx, const struct server_head *heads, size_t n);
     void *ctx;
-    struct feed_stream streams[FILL_PARTS];
+    struct feed_stream streams[STREAMS_MAX];
     size_t n;
-    bool filling;
-    struct fill_job fill;
 };
 
 static struct feed_stream *find(struct feed *f, uint32_t stream)
@@ -48,7 +42,7 @@ static struct feed_stream *find_or_add(struct feed *f, uint32_t stream)
 {
     struct feed_stream *s = find(f, stream);
 
-    if (s != NULL || f->n == FILL_PARTS)
+    if (s != NULL || f->n == STREAMS_MAX)
         return s;
     s = &f->streams[f->n++];
     *s = (struct feed_stream){.stream = stream};
@@ -70,61 +64,16 @@ static void note(struct feed *f, const struct writer_head *h)
     buf_clear(&s->signature);
     buf_put(&s->signature, h->signature.p, h->signature.len);
     s->seq = h->seq;
+    if (h->entries != NULL)
+        tail_move(&s->tail, h->entries);
 }
 
-static void start_fill(struct feed *f);
-
-static void on_filled(struct fill_job *job)
-{
-    struct feed *f = job->ctx;
-    struct server_head heads[FILL_PARTS];
-
-    for (size_t i = 0; i < job->n; i++) {
-        struct feed_stream *s = find(f, job->parts[i].got.stream);
-
-        tail_move(&s->tail, &job->parts[i].got);
-        s->told = job->parts[i].upto_seq;
-        heads[i] = (struct server_head){s->stream, s->told};
-    }
-    f->filling = false;
-    f->on_heads(f->ctx, heads, job->n);
-    start_fill(f);
-}
-
-static void start_fill(struct feed *f)
-{
-    if (f->filling)
-        return;
-    f->fill.n = 0;
-    for (size_t i = 0; i < f->n; i++) {
-        struct feed_stream *s = &f->streams[i];
-        struct fill_part *part = &f->fill.parts[f->fill.n];
-
-        if (s->stream == STREAM_CITY)
-            s->told = s->seq; /* never leaves the city: only its head is shown */
-        if (s->told == s->seq)
-            continue;
-        part->from_seq = s->told + 1;
-        part->upto_seq = s->seq;
-        tail_init(&part->got, s->stream, TAIL_MAX_BYTES);
-        f->fill.n++;
-    }
-    if (f->fill.n == 0)
-        return;
-    f->filling = true;
-    f->fill.done = on_filled;
-    f->fill.ctx = f;
-    reader_fill(f->reader, &f->fill);
-}
-
-int feed_new(struct reader *reader, void (*on_heads)(void *ctx, const struct server_head *, size_t),
-             void *ctx, struct feed **ret, struct err *err)
+int feed_new(void (*on_heads)(void *ctx, const struct server_head *, size_t), void *ctx, struct feed **ret, struct err *err)
 {
     struct feed *f = mem_calloc(1, sizeof *f);
 
     if (f == NULL)
         return err_set(err, E_NOMEM, NULL);
-    f->reader = reader;
     f->on_heads = on_heads;
     f->ctx = ctx;
     *ret = f;
@@ -156,7 +105,22 @@ void feed_advanced(struct feed *f, const struct writer_head *heads, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         note(f, &heads[i]);
-    start_fill(f);
+}
+
+void feed_tell(struct feed *f)
+{
+    struct server_head heads[STREAMS_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n; i++) {
+        struct feed_stream *s = &f->streams[i];
+
+        if (s->stream != STREAM_CITY && s->told != s->seq) /* `city` stays here: its head is only shown */
+            heads[n++] = (struct server_head){s->stream, s->seq};
+        s->told = s->seq;
+    }
+    if (n > 0)
+        f->on_heads(f->ctx, heads, n);
 }
 
 uint64_t feed_head(struct feed *f, uint32_t stream, struct server_signed *ret)

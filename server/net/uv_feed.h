@@ -1,30 +1,29 @@
 /* What the sessions read: the signed heads, and entries from memory while the tails have them.
  *
- *   writer ──advanced──► heads kept ──fill──► tails ──► on_heads ──► sessions read batches
+ *   writer ──advanced──► heads and tails kept ──settled──► on_heads ──► sessions read batches
  *
- * Sessions hear of a head once its entries are in the tail, so that what a commit brought is read
- * from the store once and not by everyone. Heads of one commit stay together. */
+ * What a commit brought is in the tail before sessions hear of it, so that nobody reads it from the store.
+ * Heads of one commit stay together, and are told after its jobs: refusals go before the echoes. */
 #ifndef ZTC_SERVER_UV_FEED_H
 #define ZTC_SERVER_UV_FEED_H
 
 #include "server/core/session.h"
-#include "server/net/uv_reader.h"
 #include "server/net/uv_writer.h"
-
-#define TAIL_MAX_BYTES (4u << 20) /* a stream */
 
 struct feed;
 
 /* ON_HEADS is called on the loop. */
-int feed_new(struct reader *reader, void (*on_heads)(void *ctx, const struct server_head *, size_t),
+int feed_new(void (*on_heads)(void *ctx, const struct server_head *, size_t),
              void *ctx, struct feed **ret, struct err *err);
 
-/* After the reader is closed. */
 void feed_free(struct feed *f);
 
 /* The heads as they stand before the writer starts, and later those it hands over. */
 void feed_start(struct feed *f, const struct writer_head *heads, size_t n);
 void feed_advanced(struct feed *f, const struct writer_head *heads, size_t n);
+
+/* Tell the sessions of what advanced. */
+void feed_tell(struct feed *f);
 
 /* The newest signed head of a stream; its seq, or 0 and empty slices. */
 uint64_t feed_head(struct feed *f, uint32_t stream, struct server_signed *ret);

@@ -4,7 +4,7 @@
  * queue and the counters belong to the loop. */
 #include "server/net/uv_reader.h"
 
-#define RUNNING_MAX 2 /* of the pool's four threads: one stays for tails, one for hashing */
+#define RUNNING_MAX 2 /* of the pool's four threads: the others hash */
 #define HANDLES_MAX 4
 
 struct slot {
@@ -114,7 +114,7 @@ static int read_batch(struct handle *h, struct read_job *job)
 static void read_work(uv_work_t *work)
 {
     struct slot *slot = work->data;
-    struct handle *h;
+    struct handle *h = NULL;
 
     slot->job->ret = handle_take(slot->reader, &h);
     if (slot->job->ret != 0)
@@ -188,59 +188,6 @@ void reader_submit(struct reader *r, struct read_job *job)
     *r->queue_last = job;
     r->queue_last = &job->next;
     start_next(r);
-}
-
-/* ---- tails ---- */
-
-
-static int add_to_tail(void *ctx, const struct entry *e)
-{
-    struct fill_part *part = ctx;
-    struct tail_entry *t;
-    int ret;
-
-    if (e->seq > part->upto_seq)
-        return 1;
-    ret = tail_entry_new(e, &t);
-    if (ret != 0)
-        return ret;
-    tail_push(&part->got, t);
-    return 0;
-}
-
-static void fill_work(uv_work_t *work)
-{
-    struct fill_job *job = work->data;
-    struct handle *h;
-    int ret = handle_take(job->reader, &h);
-
-    if (ret != 0)
-        return;
-    for (size_t i = 0; i < job->n && ret >= 0; i++) {
-        struct fill_part *part = &job->parts[i];
-
-        ret = store_entry_each(h->store, part->got.stream, part->from_seq, add_to_tail, part, NULL);
-    }
-    handle_give(job->reader, h, ret < 0 ? ret : 0);
-}
-
-static void fill_done(uv_work_t *work, int status)
-{
-    struct fill_job *job = work->data;
-    struct reader *r = job->reader;
-
-    (void)status; /* cancelled: the parts are empty, which the caller expects */
-    job->done(job);
-    r->running--;
-    maybe_closed(r);
-}
-
-void reader_fill(struct reader *r, struct fill_job *job)
-{
-    job->reader = r;
-    job->work.data = job;
-    r->running++;
-    (void)uv_queue_work(r->loop, &job->work, fill_work, fill_done); /* as above */
 }
 
 /* ---- life ---- */

@@ -1,4 +1,4 @@
-/* Reads of the log off the loop: catch-up batches, and what the tails take in after a commit.
+/* Reads of the log off the loop: batches for those who catch up.
  *
  * Each read uses a read-only store of its own for its short life; a few run at a time, the rest wait
  * in order. */
@@ -34,23 +34,6 @@ struct read_job {
     struct read_job *next; /* private */
 };
 void reader_submit(struct reader *r, struct read_job *job);
-
-/* Entries behind each tail's newest up to UPTO, into a tail of their own. */
-struct fill_part {
-    uint64_t from_seq, upto_seq;
-    struct tail got;
-};
-#define FILL_PARTS 32
-struct fill_job {
-    struct fill_part parts[FILL_PARTS];
-    size_t n;
-    void (*done)(struct fill_job *job); /* parts that could not be read are empty */
-    void *ctx; /* the caller's */
-
-    struct reader *reader; /* private */
-    uv_work_t work;        /* private */
-};
-void reader_fill(struct reader *r, struct fill_job *job);
 
 /* Jobs under way end first (queued ones with E_CLOSED), then CB; the memory is gone after it. */
 void reader_close(struct reader *r, void (*cb)(void *ctx), void *ctx);

@@ -159,7 +159,7 @@ int sync_port_new(const struct sync_port_options *o, struct sync_port **ret, str
     p->incarnation = o->incarnation;
     p->authorities = authorities_ref(o->authorities);
     body_codec_init(&p->codec);
-    status = feed_new(p->reader, on_heads, p, &p->feed, err);
+    status = feed_new(on_heads, p, &p->feed, err);
     if (status == 0)
         status = listener_open(p->net, o->host, o->port, o->tls, &events, p, &p->listener, err);
     if (status != 0) {

@@ -34,6 +34,7 @@ struct advance {
     uint32_t stream;
     uint64_t seq;
     struct buf head, signature;
+    struct tail entries;
 };
 
 struct writer {
@@ -41,6 +42,7 @@ struct writer {
     struct city *city;
     msec_t (*clock)(void);
     void (*advanced)(void *ctx, const struct writer_head *heads, size_t n);
+    void (*settled)(void *ctx);
     void *ctx;
     uv_thread_t thread;
     uv_async_t async;
@@ -58,6 +60,8 @@ struct writer {
     struct checkpointer *checkpointer;
     struct job_list group;
     size_t group_changes, group_bytes;
+    struct tail fresh[HEADS_MAX]; /* entries of the group, by stream */
+    size_t n_fresh;
     unsigned retry_ms;  /* 0 while the store takes what it is given */
     uint64_t retry_at;  /* uv_hrtime() of the next try */
 
@@ -138,7 +142,38 @@ static struct advance *advance_of(struct writer *w, uint32_t stream)
     if (w->n_heads == HEADS_MAX)
         return NULL;
     w->heads[w->n_heads].stream = stream;
+    tail_init(&w->heads[w->n_heads].entries, stream, TAIL_MAX_BYTES);
     return &w->heads[w->n_heads++];
+}
+
+static struct tail *fresh_of(struct writer *w, uint32_t stream)
+{
+    for (size_t i = 0; i < w->n_fresh; i++) {
+        if (w->fresh[i].stream == stream)
+            return &w->fresh[i];
+    }
+    if (w->n_fresh == HEADS_MAX)
+        return NULL;
+    tail_init(&w->fresh[w->n_fresh], stream, TAIL_MAX_BYTES);
+    return &w->fresh[w->n_fresh++];
+}
+
+/* Kept as they are written, so that nobody reads them back. One that is missing is read from the store. */
+static void on_appended(void *ctx, const struct entry *e)
+{
+    struct writer *w = ctx;
+    struct tail *tail = e->stream == STREAM_CITY ? NULL : fresh_of(w, e->stream);
+    struct tail_entry *kept;
+
+    if (tail != NULL && tail_entry_new(e, &kept) == 0)
+        tail_push(tail, kept);
+}
+
+static void drop_fresh(struct writer *w)
+{
+    for (size_t i = 0; i < w->n_fresh; i++)
+        tail_release(&w->fresh[i]);
+    w->n_fresh = 0;
 }
 
 static void note_advanced(struct writer *w)
@@ -162,8 +197,11 @@ static void note_advanced(struct writer *w)
         buf_clear(&a->signature);
         buf_put(&a->signature, signature.p, signature.len);
         a->seq = seq;
+        if (streams[i] != STREAM_CITY && fresh_of(w, streams[i]) != NULL)
+            tail_move(&a->entries, fresh_of(w, streams[i]));
     }
     uv_mutex_unlock(&w->mutex);
+    drop_fresh(w);
 }
 
 /* ---- one group ---- */
@@ -244,8 +282,10 @@ static int try_group(struct writer *w, struct err *err)
         ret = run_group(w, now, &bad, err);
         if (ret == 0)
             ret = city_commit(w->city, err);
-        if (ret != 0)
+        if (ret != 0) {
             city_rollback(w->city);
+            drop_fresh(w);
+        }
         if (bad != NULL) {
             leave_group(w, bad);
             post_one(w, bad, bad->ret);
@@ -410,13 +450,21 @@ static size_t take_heads(struct writer *w, struct advance at[HEADS_MAX])
         at[i] = w->heads[i];
         buf_init(&w->heads[i].head, SIGNED_MAX);
         buf_init(&w->heads[i].signature, SIGNED_MAX);
+        w->heads[i].entries = (struct tail){.cap = 0};
     }
     w->n_heads = 0;
     uv_mutex_unlock(&w->mutex);
     return n;
 }
 
-static void deliver_heads(struct writer *w)
+static void advance_release(struct advance *a)
+{
+    buf_release(&a->head);
+    buf_release(&a->signature);
+    tail_release(&a->entries);
+}
+
+static bool deliver_heads(struct writer *w)
 {
     struct advance at[HEADS_MAX];
     struct writer_head heads[HEADS_MAX];
@@ -425,14 +473,13 @@ static void deliver_heads(struct writer *w)
     for (size_t i = 0; i < n; i++) {
         if (at[i].head.ret == 0 && at[i].signature.ret == 0)
             heads[whole++] = (struct writer_head){at[i].stream, at[i].seq, buf_slice(&at[i].head),
-                                                  buf_slice(&at[i].signature)};
+                                                  buf_slice(&at[i].signature), &at[i].entries};
     }
     if (whole > 0)
         w->advanced(w->ctx, heads, whole);
-    for (size_t i = 0; i < n; i++) {
-        buf_release(&at[i].head);
-        buf_release(&at[i].signature);
-    }
+    for (size_t i = 0; i < n; i++)
+        advance_release(&at[i]);
+    return whole > 0;
 }
 
 static void on_async(uv_async_t *async)
@@ -440,6 +487,7 @@ static void on_async(uv_async_t *async)
     struct writer *w = async->data;
     struct job_list done;
     struct write_job *job;
+    bool advanced;
 
     list_init(&done);
     /* Jobs first: a head noted after this look belongs to jobs of the next one, so that heads are
@@ -447,18 +495,20 @@ static void on_async(uv_async_t *async)
     uv_mutex_lock(&w->mutex);
     list_append(&done, &w->outbox);
     uv_mutex_unlock(&w->mutex);
-    deliver_heads(w);
+    advanced = deliver_heads(w);
     while ((job = list_pop(&done)) != NULL)
         job->done(job);
+    if (advanced && w->settled != NULL)
+        w->settled(w->ctx);
 }
 
 static void release(struct writer *w)
 {
     checkpointer_free(w->checkpointer);
-    for (size_t i = 0; i < HEADS_MAX; i++) {
-        buf_release(&w->heads[i].head);
-        buf_release(&w->heads[i].signature);
-    }
+    city_listen(w->city, NULL, NULL);
+    drop_fresh(w);
+    for (size_t i = 0; i < HEADS_MAX; i++)
+        advance_release(&w->heads[i]);
     uv_cond_destroy(&w->cond);
     uv_mutex_destroy(&w->mutex);
     mem_free(w);
@@ -475,6 +525,7 @@ int writer_new(const struct writer_options *o, struct writer **ret, struct err *
     w->city = o->city;
     w->clock = o->clock;
     w->advanced = o->advanced;
+    w->settled = o->settled;
     w->ctx = o->ctx;
     list_init(&w->queue);
     list_init(&w->outbox);
@@ -495,6 +546,7 @@ int writer_new(const struct writer_options *o, struct writer **ret, struct err *
         return err_set(err, E_NOMEM, "不能建立写入线程");
     }
     w->async.data = w;
+    city_listen(w->city, on_appended, w);
     if (uv_thread_create(&w->thread, thread_main, w) != 0) {
         /* The handle is in the loop already: there is no way back but to end the process. */
         return err_set(err, E_INTERNAL, "不能建立写入线程");

@@ -11,6 +11,7 @@
 #ifndef ZTC_SERVER_UV_WRITER_H
 #define ZTC_SERVER_UV_WRITER_H
 
+#include "server/net/tail.h"
 #include "server/store/city.h"
 
 #include <stdatomic.h>
@@ -44,7 +45,10 @@ struct writer_head {
     uint32_t stream;
     uint64_t seq;
     struct slice head, signature;
+    struct tail *entries; /* what was appended, for whoever wants to take it; not of the stream `city` */
 };
+
+#define TAIL_MAX_BYTES (4u << 20) /* of a stream's newest entries in memory */
 
 struct writer_options {
     uv_loop_t *loop;
@@ -53,6 +57,8 @@ struct writer_options {
     /* On the loop, before the `done` of the jobs that caused it: every stream that one or more
      * commits advanced, never a part of a commit. HEADS live until the call returns. */
     void (*advanced)(void *ctx, const struct writer_head *heads, size_t n);
+    /* On the loop, after those `done`; NULL will do. */
+    void (*settled)(void *ctx);
     void *ctx;
     unsigned checkpoint_pages; /* of the store's log, when it is time for a checkpoint; 0: as usual */
 };

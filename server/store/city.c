@@ -440,6 +440,12 @@ void city_rollback(struct city *c)
     }
 }
 
+void city_listen(struct city *c, void (*appended)(void *ctx, const struct entry *e), void *ctx)
+{
+    c->appended = appended;
+    c->appended_ctx = ctx;
+}
+
 const uint32_t *city_advanced(const struct city *c, size_t *ret_n)
 {
     *ret_n = c->n_advanced;

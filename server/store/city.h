@@ -48,6 +48,10 @@ int city_begin(struct city *c, msec_t now, struct err *err);
 int city_commit(struct city *c, struct err *err);
 void city_rollback(struct city *c);
 
+/* APPENDED hears of each entry as it is written, borrowed for the call. What it heard in a group that does
+ * not commit never was. */
+void city_listen(struct city *c, void (*appended)(void *ctx, const struct entry *e), void *ctx);
+
 /* Streams advanced by the last commit. */
 const uint32_t *city_advanced(const struct city *c, size_t *ret_n);
 

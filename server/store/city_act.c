@@ -27,6 +27,8 @@ static int append(struct city *c, struct judged *e, struct err *err)
     chain_next(c->hasher, s->now.hash, e->seq, c->now, entry.verdict, e->hash, entry.hash);
     ret = verdict.ret != 0 ? err_set(err, verdict.ret, NULL)
                            : store_entry_append(c->store, &entry, &e->c, err);
+    if (ret == 0 && c->appended != NULL)
+        c->appended(c->appended_ctx, &entry);
     buf_release(&verdict);
     if (ret != 0)
         return ret;

@@ -66,6 +66,8 @@ struct city {
     uint32_t advanced[CITY_STREAMS_MAX];
     size_t n_advanced;
     msec_t now; /* of the group */
+    void (*appended)(void *ctx, const struct entry *e); /* or NULL */
+    void *appended_ctx;
     bool in_group;
 
     /* Caches of the group and before; emptied when a group is rolled back. */
