@@ -443,6 +443,7 @@ int projection_read(struct store *s, sqlite3_stmt *st, struct arena *a, const st
 
     if (row == NULL)
         return err_set(err, E_NOMEM, NULL);
+    *ret = row;
     row->exists = true;
     row->stream = (uint32_t)sqlite3_column_int64(st, COL_STREAM);
     row->created_seq = (uint64_t)sqlite3_column_int64(st, COL_CREATED_SEQ);
@@ -465,7 +466,6 @@ int projection_read(struct store *s, sqlite3_stmt *st, struct arena *a, const st
         if (status != 0)
             return status;
     }
-    *ret = row;
     return 0;
 }
 

@@ -186,6 +186,10 @@ int store_apply(struct store *s, struct arena *a, const struct change *c, const 
 int store_row_leaves(struct store *s, const struct row *row, struct err *err);
 int store_row_comes(struct store *s, const struct row *row, struct err *err);
 
+/* The same by digests: of KIND in STREAM, NULL for none. */
+int store_digest_move(struct store *s, uint32_t stream, const struct kind *kind,
+                      const struct digest *leaves, const struct digest *comes, struct err *err);
+
 int store_digest_of(struct store *s, const struct row *row, struct digest *ret, struct err *err);
 
 /* The root of a stream, and the sums of its kinds that have rows, ascending, in A: as the open transaction
@@ -203,7 +207,8 @@ struct digest_count {
     struct digest_sum counted, kept;
 };
 
-/* The row of the stream behind SHOWN, which shows pending changes: in A, NULL when there is none. */
+/* The row of the stream behind SHOWN, which shows pending changes: in A, NULL when there is none, with
+ * `exists` unset when it is damaged. */
 typedef int (*store_base_cb)(void *ctx, struct arena *a, const struct row *shown,
                              struct row **ret_base, struct err *err);
 

@@ -80,7 +80,7 @@ int projection_migrate(struct store *s, struct err *err);
 /* "col1","col2",… of KIND in row order. */
 void projection_columns(struct buf *out, const struct kind *kind);
 
-/* The row under the statement's cursor, in A. */
+/* The row under the statement's cursor, in A. With E_CORRUPT *ret has what could be read. */
 int projection_read(struct store *s, sqlite3_stmt *st, struct arena *a, const struct kind *kind,
                     struct row **ret, struct err *err);
 

@@ -7,6 +7,7 @@
  * is rolled back; then it is read again. A row of a kind that has no table is never seen here. */
 #include "common/base/mem.h"
 #include "common/crypto/hash.h"
+#include "common/ledger/ranges.h"
 #include "common/ledger/store_internal.h"
 
 #include <string.h>
@@ -155,26 +156,30 @@ int sums_keep(struct store *s, struct err *err)
 
 void sums_forget(struct store *s)
 {
-    if (s->sums.dirty)
-        s->sums.loaded = false;
+    s->sums.loaded = false; /* also what was written already, before a commit that failed */
     s->sums.dirty = false;
 }
 
 /* ---- moving ---- */
 
-static int find(struct store *s, const struct row *row, struct moving_sum **ret, struct err *err)
+int store_digest_move(struct store *s, uint32_t stream, const struct kind *kind,
+                      const struct digest *leaves, const struct digest *comes, struct err *err)
 {
     struct stream_sums *of;
-    int status = refresh(s, err);
+    struct moving_sum *m;
+    int ret = refresh(s, err);
 
-    if (status != 0)
-        return status;
-    of = of_stream(&s->sums, row->stream);
+    if (ret != 0)
+        return ret;
+    of = of_stream(&s->sums, stream);
     if (of == NULL)
         return err_set(err, E_NOMEM, NULL);
-    *ret = &of->kinds[place_of(row->kind)];
-    (*ret)->dirty = true;
-    s->sums.dirty = true;
+    m = &of->kinds[place_of(kind)];
+    if (leaves != NULL)
+        digest_subtract(&m->now, *leaves);
+    if (comes != NULL)
+        digest_add(&m->now, *comes);
+    m->dirty = s->sums.dirty = true;
     return 0;
 }
 
@@ -187,28 +192,18 @@ int store_digest_of(struct store *s, const struct row *row, struct digest *ret, 
 
 int store_row_leaves(struct store *s, const struct row *row, struct err *err)
 {
-    struct moving_sum *m;
     struct digest d;
     int ret = store_digest_of(s, row, &d, err);
 
-    if (ret == 0)
-        ret = find(s, row, &m, err);
-    if (ret == 0)
-        digest_subtract(&m->now, d);
-    return ret;
+    return ret == 0 ? store_digest_move(s, row->stream, row->kind, &d, NULL, err) : ret;
 }
 
 int store_row_comes(struct store *s, const struct row *row, struct err *err)
 {
-    struct moving_sum *m;
     struct digest d;
     int ret = store_digest_of(s, row, &d, err);
 
-    if (ret == 0)
-        ret = find(s, row, &m, err);
-    if (ret == 0)
-        digest_add(&m->now, d);
-    return ret;
+    return ret == 0 ? store_digest_move(s, row->stream, row->kind, NULL, &d, err) : ret;
 }
 
 int store_digest_clear(struct store *s, struct err *err)
@@ -284,16 +279,17 @@ static int count_row(void *ctx, struct row *row)
     struct digest d;
     int ret = 0;
 
-    if (row->pending && c->base != NULL) {
-        arena_clear(&c->a);
+    arena_clear(&c->a);
+    if (row->pending && c->base != NULL)
         ret = c->base(c->ctx, &c->a, row, &row, c->err);
-    }
     if (ret != 0 || row == NULL)
         return ret;
-    ret = digest_row(hasher_of(HASH_SHA256), &c->found.scratch, row, &d);
-    of = ret == 0 ? of_stream(&c->found, row->stream) : NULL;
+    ret = store_range_digest(c->s, row, &d, c->err);
+    if (ret != 0)
+        return ret;
+    of = of_stream(&c->found, row->stream);
     if (of == NULL)
-        return err_set(c->err, ret != 0 ? ret : E_NOMEM, NULL);
+        return err_set(c->err, E_NOMEM, NULL);
     digest_add(&of->kinds[place_of(row->kind)].now, d);
     return 0;
 }
@@ -303,8 +299,10 @@ static int count_all(struct recount *c)
     int ret = 0;
 
     for (unsigned i = 0; ret == 0 && i < catalogue_n_kinds; i++) {
+        struct row_range all = row_range_all(0, catalogue_kinds[i]);
+
         if (catalogue_kinds[i]->stream != STREAM_RULE_NONE)
-            ret = store_row_each(c->s, catalogue_kinds[i], count_row, c, c->err);
+            ret = store_range_each(c->s, &all, count_row, c, c->err);
     }
     return ret;
 }

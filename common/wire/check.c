@@ -4,6 +4,8 @@
 #include "common/base/text.h"
 #include "common/wire/frame.h"
 
+#include <string.h>
+
 static bool sized(ProtobufCBinaryData d, size_t size)
 {
     return d.len == size;
@@ -265,6 +267,59 @@ static bool renewed(const Ztc__Renewed *m)
             return false;
     }
     return within(m->certificate, 1, WIRE_DER_MAX);
+}
+
+static bool optional_id(bool has, ProtobufCBinaryData d)
+{
+    return !has || sized(d, WIRE_ID_SIZE);
+}
+
+static bool ids(ProtobufCBinaryData d)
+{
+    if (d.len == 0 || d.len % WIRE_ID_SIZE != 0 || d.len > WIRE_REPAIR_MAX * WIRE_ID_SIZE)
+        return false;
+    for (size_t at = WIRE_ID_SIZE; at < d.len; at += WIRE_ID_SIZE) {
+        if (memcmp(d.data + at - WIRE_ID_SIZE, d.data + at, WIRE_ID_SIZE) >= 0)
+            return false;
+    }
+    return true;
+}
+
+static bool digest_ask(const Ztc__DigestAsk *m)
+{
+    bool range = m->has_after || m->has_upto;
+
+    if (m->stream == 0 || (!m->has_kind && (range || m->has_ids)) || (m->has_ids && range))
+        return false;
+    return optional_id(m->has_after, m->after) && optional_id(m->has_upto, m->upto) &&
+           (!m->has_ids || ids(m->ids));
+}
+
+static bool digest_tell(const Ztc__DigestTell *m)
+{
+    return m->stream != 0 && m->form >= ZTC__DIGEST_TELL__FORM__KINDS &&
+           m->form <= ZTC__DIGEST_TELL__FORM__ROWS &&
+           m->has_kind == (m->form != ZTC__DIGEST_TELL__FORM__KINDS) &&
+           m->list.len <= WIRE_DIGESTS_MAX;
+}
+
+static bool repair_rows(const Ztc__RepairRows *m)
+{
+    if (m->stream == 0 || m->covered < 1 || m->covered > WIRE_REPAIR_MAX ||
+        m->n_rows > m->covered)
+        return false;
+    for (size_t i = 0; i < m->n_rows; i++) {
+        if (!within(m->rows[i], 1, WIRE_BODY_MAX))
+            return false;
+    }
+    return true;
+}
+
+static bool repaired(const Ztc__Repaired *m)
+{
+    return m->no >= 1 && m->no <= INT64_MAX && m->at <= INT64_MAX && m->seq <= INT64_MAX &&
+           m->stream != 0 && sized(m->id, WIRE_ID_SIZE) &&
+           m->how >= ZTC__REPAIRED__HOW__REPLACED && m->how <= ZTC__REPAIRED__HOW__CITY_DIFFERS;
 }
 
 int check_frame(const Ztc__Frame *f)

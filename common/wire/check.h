@@ -26,6 +26,8 @@
 #define WIRE_TRUSTED_MAX   2u /* CAs at a time: the present one, and the one before it */
 #define WIRE_BLOB_MAX      (1u << 30)     /* bytes of an attachment */
 #define WIRE_CHUNK_MAX     (256u * 1024u) /* of a BlobChunk */
+#define WIRE_DIGESTS_MAX   16384u /* bytes of a DigestTell's list */
+#define WIRE_REPAIR_MAX    64u    /* ids of a DigestAsk, rows of a RepairRows */
 
 /* 0 or E_MALFORMED. */
 int check_frame(const Ztc__Frame *f);

@@ -35,6 +35,10 @@
     X(BLOB_WANT, blob_want, Ztc__BlobWant)                                                         \
     X(BLOB_CHUNK, blob_chunk, Ztc__BlobChunk)                                                      \
     X(BLOB_DONE, blob_done, Ztc__BlobDone)                                                         \
+    X(DIGEST_ASK, digest_ask, Ztc__DigestAsk)                                                      \
+    X(DIGEST_TELL, digest_tell, Ztc__DigestTell)                                                   \
+    X(REPAIR_ROWS, repair_rows, Ztc__RepairRows)                                                   \
+    X(REPAIRED, repaired, Ztc__Repaired)                                                           \
     X(RENEW, renew, Ztc__Renew)                                                                    \
     X(RENEWED, renewed, Ztc__Renewed)
 
