@@ -18,8 +18,8 @@
 struct status {
     struct replica_facts facts;
     char state[STATE_SIZE];
-    struct slice cause, heads; /* of the agent; empty: none */
-    int64_t since;             /* 0: unknown */
+    struct slice cause, why, heads; /* of the agent; empty: none */
+    int64_t since, moved, next;     /* ms; 0: unknown, none */
     int64_t cert_days;         /* until the certificate ends, by the latest city time known; -1: unreadable */
     int64_t bytes;             /* of attachments, moved in the present session */
     struct stream_head streams[STREAMS_MAX];
@@ -53,15 +53,22 @@ static int read_agent(struct work *w, struct status *s)
     if (ret == 0)
         ret = agent_text(w, AGENT_META_CAUSE, &s->cause);
     if (ret == 0)
+        ret = agent_text(w, AGENT_META_WHY, &s->why);
+    if (ret == 0)
         ret = agent_text(w, AGENT_META_HEADS, &s->heads);
     if (ret != 0)
         return ret;
     s->since = store_meta_int(w->view.store, AGENT_META_SINCE, 0);
     s->bytes = store_meta_int(w->view.store, AGENT_META_BYTES, 0);
-    if (home_agent_runs(w->home.dir) && state.len > 0)
+    s->moved = store_meta_int(w->view.store, AGENT_META_MOVED, 0);
+    if (home_agent_runs(w->home.dir) && state.len > 0) {
         (void)snprintf(s->state, sizeof s->state, "%.*s", (int)state.len, (const char *)state.p);
-    else
+        s->next = store_meta_int(w->view.store, AGENT_META_NEXT, 0);
+    } else {
         (void)snprintf(s->state, sizeof s->state, "stopped");
+        if (!slice_eq(state, slice_str(s->state)))
+            s->since = 0; /* it was killed: nobody knows when */
+    }
     return 0;
 }
 
@@ -128,26 +135,41 @@ static void json_streams(struct json *j, const struct status *s)
     json_array_end(j);
 }
 
+static void json_time(struct json *j, const char *key, int64_t at)
+{
+    char text[CAL_DATETIME_SIZE];
+
+    cal_format_datetime((msec_t)at, text);
+    json_kv_str(j, key, at > 0 ? text : NULL);
+}
+
+static void json_said(struct json *j, const char *key, struct slice text)
+{
+    json_key(j, key);
+    if (text.len > 0)
+        json_text(j, text);
+    else
+        json_null(j);
+}
+
 static void status_json(struct buf *b, const struct status *s)
 {
-    char site[16], since[CAL_DATETIME_SIZE], replica[ID_TEXT_SIZE];
+    char site[16], replica[ID_TEXT_SIZE];
     struct statement said = replica_statement(&s->facts);
     struct json j;
 
     (void)snprintf(site, sizeof site, "%06u", s->facts.site);
-    cal_format_datetime((msec_t)s->since, since);
     id_format(&s->facts.id, replica);
     json_init(&j, b);
     json_object(&j);
     json_kv_str(&j, "site", site);
     json_kv_str(&j, "replica", replica);
     json_kv_str(&j, "state", s->state);
-    json_key(&j, "cause");
-    if (s->cause.len > 0)
-        json_text(&j, s->cause);
-    else
-        json_null(&j);
-    json_kv_str(&j, "since", s->since > 0 ? since : NULL);
+    json_said(&j, "cause", s->cause);
+    json_said(&j, "why", s->why);
+    json_time(&j, "since", s->since);
+    json_time(&j, "progress_at", s->moved);
+    json_time(&j, "next_try", s->next);
     json_kv_bool(&j, "complete", statement_complete(&said));
     json_kv_uint(&j, "local_n", said.own_n);
     json_kv_uint(&j, "acked_n", said.acked_n);
@@ -185,14 +207,32 @@ static const char *state_words(const char *state)
 }
 
 /* The code that a script looks for, and what it means. */
-static void put_cause(struct buf *b, struct slice cause)
+static void put_cause(struct buf *b, const struct status *s)
 {
-    char code[STATE_SIZE];
+    if (s->cause.len > 0)
+        buf_printf(b, "，%.*s %.*s", (int)s->cause.len, (const char *)s->cause.p, (int)s->why.len,
+                   (const char *)s->why.p);
+}
 
-    if (cause.len == 0)
+static void put_time(struct buf *b, size_t from, const char *what, int64_t at)
+{
+    char text[CAL_MINUTE_SIZE];
+
+    if (at <= 0)
         return;
-    (void)snprintf(code, sizeof code, "%.*s", (int)cause.len, (const char *)cause.p);
-    buf_printf(b, "，%s %s", code, err_text(err_from_code(code)));
+    cal_format_minute((msec_t)at, text);
+    buf_printf(b, "%s%s %s", b->len > from ? "，" : "时间：", what, text);
+}
+
+static void put_times(struct buf *b, const struct status *s)
+{
+    size_t from = b->len;
+
+    put_time(b, from, "自", s->since);
+    put_time(b, from, "最近进展", s->moved);
+    put_time(b, from, "下次连接", s->next);
+    if (b->len > from)
+        buf_u8(b, '\n');
 }
 
 static void status_lines(struct buf *b, const struct status *s)
@@ -205,8 +245,9 @@ static void status_lines(struct buf *b, const struct status *s)
     id_format(&f->id, replica);
     buf_printf(b, "单位：%06u 第%u台\n本机：%s\n", f->site, f->k, replica);
     buf_printf(b, "同步：%s", state_words(s->state));
-    put_cause(b, s->cause);
+    put_cause(b, s);
     buf_u8(b, '\n');
+    put_times(b, s);
     buf_printf(b, "上传：%s（本机 %" PRIu64 "，市级已答复 %" PRIu64 "）\n",
                statement_complete(&said) ? "已全部上传" : "尚未全部上传", said.own_n, said.acked_n);
     buf_printf(b, "待上传 %" PRIu64 "，未接受 %" PRIu64 "，附件 %" PRIu64 "，冲突 %" PRIu64 "\n",

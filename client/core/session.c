@@ -75,6 +75,9 @@ void client_session_check(const struct client_session *s)
     assert(s->state != CLIENT_CLOSING || s->due[CLIENT_DUE_DRAIN] != 0);
     for (size_t i = 0; i < s->n_streams; i++)
         assert(s->streams[i].applied <= s->streams[i].arrived);
+    /* Nobody is connected without progress or a reason. */
+    assert(!is_serving(s) || s->ledger.waiting == 0 || s->due[CLIENT_DUE_PROGRESS] != 0 ||
+           client_session_reason(s) != 0);
 }
 
 void client_session_move(struct client_session *s, enum client_state to, msec_t now)
@@ -171,9 +174,19 @@ bool client_session_complete(const struct client_session *s)
 /* Something should move without anybody here doing anything. */
 static bool is_expecting(const struct client_session *s)
 {
-    bool may_push = unpushed(s) > 0 && s->push_window > 0 && !s->held;
+    bool may_push = unpushed(s) > 0 && !s->held;
+    bool is_up = s->hold == 0 && (in_flight(s) > 0 || may_push);
 
-    return is_serving(s) && (has_work(s) || s->loading || in_flight(s) > 0 || may_push);
+    return is_serving(s) && (has_work(s) || s->loading || is_up);
+}
+
+int client_session_reason(const struct client_session *s)
+{
+    if (!is_serving(s) || s->ledger.waiting == 0)
+        return 0;
+    if (s->hold != 0)
+        return s->hold;
+    return s->held && in_flight(s) == 0 ? E_VERSION : 0;
 }
 
 /* ---- ending ---- */

@@ -122,6 +122,8 @@ struct client_session {
     const struct client_options *options;
     enum client_state state;
     int cause;            /* why it closes: E_*, 0 for an orderly end */
+    bool told;            /* the cause is the city's word */
+    int hold;             /* why the city takes no changes now: E_*, 0 while it does */
     uint32_t retry_after; /* milliseconds the city asked for; 0: none */
     msec_t since;         /* when this state was entered */
     msec_t progress_at;   /* when a cursor, a change's answer or the state last moved */
@@ -294,6 +296,10 @@ bool client_session_complete(const struct client_session *s);
 
 /* An attachment is being fetched, or may be about to. */
 bool client_session_fetches(const struct client_session *s);
+
+/* Why a connection that is open and has changes waiting does not move: E_*, said by the city (hold) or
+ * E_VERSION, they need a newer city. 0: it moves, or there is nothing to do. */
+int client_session_reason(const struct client_session *s);
 
 /* Stops the program when the state contradicts itself. */
 void client_session_check(const struct client_session *s);

@@ -40,6 +40,17 @@ static int compare_chain(const struct client_session *s, const Ztc__Welcome *m)
     return memcmp(known, m->accepted_chain.data, HASH_SIZE) == 0 ? 0 : E_FORK;
 }
 
+/* A window of nothing has a reason: the city names it, or is just busy. */
+static void take_window(struct client_session *s, uint32_t window, struct slice code)
+{
+    char text[WIRE_CODE_MAX + 1] = "";
+
+    if (code.len > 0)
+        memcpy(text, code.p, code.len);
+    s->push_window = window;
+    s->hold = window > 0 ? 0 : code.len > 0 ? err_from_code(text) : E_BUSY;
+}
+
 static int recv_welcome(struct client_session *s, const struct client_event *ev,
                         struct client_update *up)
 {
@@ -69,7 +80,7 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
         return ret;
 
     s->pushed_n = m->accepted_n;
-    s->push_window = m->push_window;
+    take_window(s, m->push_window, m->has_hold ? wire_slice(m->hold) : slice_str(""));
     s->city_catalogue = m->catalogue;
     note_heads(s, m);
     up->welcome = m;
@@ -209,6 +220,12 @@ static int recv_ping(const struct client_event *ev, struct client_update *up)
     return 0;
 }
 
+static int recv_window(struct client_session *s, const Ztc__Window *m)
+{
+    take_window(s, m->push_window, m->has_code ? wire_slice(m->code) : slice_str(""));
+    return 0;
+}
+
 /* The city ends it: nobody reads an answer. */
 static void recv_bye(struct client_session *s, const struct client_event *ev,
                      struct client_update *up)
@@ -217,6 +234,7 @@ static void recv_bye(struct client_session *s, const struct client_event *ev,
     char code[WIRE_CODE_MAX + 1] = "";
 
     memcpy(code, m->code.data, m->code.len);
+    s->told = true;
     s->retry_after = m->has_retry_after ? m->retry_after : 0;
     client_session_close(s, ev, up, err_from_code(code), CLIENT_CLOSE_NOW);
 }
@@ -246,6 +264,10 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
     case ZTC__FRAME__KIND_RENEWED:
         if (welcomed)
             ret = client_renew_recv(s, ev->frame->renewed, up);
+        break;
+    case ZTC__FRAME__KIND_WINDOW:
+        if (welcomed)
+            ret = recv_window(s, ev->frame->window);
         break;
     case ZTC__FRAME__KIND_PING:
         if (welcomed)

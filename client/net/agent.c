@@ -26,12 +26,14 @@
 #define LOOK_MS        1000   /* without a watch */
 #define SOON_MAX_MS    64     /* after a write was seen */
 #define TELL_MS        500    /* between two writings of the state */
+#define TELL_MOVED_MS  5000   /* between two that only say that it goes on */
 #define TELL_AGAIN_MS  5000   /* after one that failed: each may have waited long for the file */
 #define HOPELESS_MS    300000 /* a person has to act: look again now and then */
 #define ADDRESS_SIZE   272
 #define HEADS_MAX      8
 #define TEXT_ARENA     65536
 #define WHY_MAX        1024
+#define CODE_SIZE      64
 
 struct agent {
     struct home *home;
@@ -58,6 +60,9 @@ struct agent {
     enum client_state state;        /* last told */
     const char *state_name;
     struct err cause;               /* of the last end */
+    int reason;                     /* client_session_reason() of the open session, last seen */
+    msec_t since, next_at;          /* wall clock; next_at 0: no attempt is due */
+    msec_t moved_at, moved_told;    /* wall clock: last progress, and as it was last written */
     struct head heads[HEADS_MAX];
     size_t n_heads;
     bool complete;                  /* once: done */
@@ -107,6 +112,32 @@ static void put_heads(const struct agent *g)
     buf_release(&b);
 }
 
+/* Why nothing moves: in an open session its reason, else what ended the last one. */
+static void say_cause(const struct agent *g, struct err *ret)
+{
+    *ret = g->cause;
+    if (g->reason == E_VERSION)
+        (void)err_set(ret, E_VERSION, "有更改要等市级升级后才能上传");
+    else if (g->reason != 0)
+        (void)err_set(ret, g->reason, "市级暂不接收上传：%s", err_text(g->reason));
+    else if (ret->ret != 0 && ret->text[0] == '\0')
+        (void)err_set(ret, ret->ret, NULL);
+}
+
+static void put_cause(const struct agent *g)
+{
+    struct err cause;
+
+    say_cause(g, &cause);
+    put_text(g, AGENT_META_CAUSE, cause.ret == 0 ? "" : err_code(cause.ret));
+    put_text(g, AGENT_META_WHY, cause.ret == 0 ? "" : cause.text);
+}
+
+static void put_time(const struct agent *g, const char *name, msec_t at)
+{
+    (void)store_meta_put_int(store_of(g), name, (int64_t)at, NULL); /* as put_text */
+}
+
 static bool is_settled(const struct agent *g)
 {
     return !g->again && (g->link == NULL || strcmp(g->state_name, client_state_name(
@@ -124,8 +155,10 @@ static void tell(struct agent *g)
         return;
     }
     put_text(g, AGENT_META_STATE, g->state_name);
-    put_text(g, AGENT_META_CAUSE, g->cause.ret == 0 ? "" : err_code(g->cause.ret));
-    (void)store_meta_put_int(store_of(g), AGENT_META_SINCE, (int64_t)wall_clock(), NULL);
+    put_cause(g);
+    put_time(g, AGENT_META_SINCE, g->since);
+    put_time(g, AGENT_META_MOVED, g->moved_at);
+    put_time(g, AGENT_META_NEXT, g->next_at);
     put_heads(g);
     if (g->city_time != 0)
         (void)store_meta_put_int(store_of(g), AGENT_META_CITY_TIME, (int64_t)city_now(g), NULL);
@@ -138,6 +171,7 @@ static void tell(struct agent *g)
         return;
     }
     g->told_due = false;
+    g->moved_told = g->moved_at;
     if (is_settled(g))
         g->answered = g->ask;
 }
@@ -156,8 +190,13 @@ static void on_tell(uv_timer_t *timer)
 static void changed(struct agent *g, const char *state)
 {
     bool same = g->state_name != NULL && strcmp(g->state_name, state) == 0;
+    int reason = g->link == NULL ? 0 : client_session_reason(link_session(g->link));
 
+    if (!same)
+        g->since = wall_clock();
+    same = same && reason == g->reason && g->moved_at < g->moved_told + TELL_MOVED_MS;
     g->state_name = state;
+    g->reason = reason;
     if (g->once || (same && g->link != NULL))
         return;
     g->told_due = true;
@@ -179,6 +218,8 @@ static void finish(struct agent *g)
 {
     if (!g->once) {
         g->state_name = "stopped";
+        g->since = wall_clock();
+        g->next_at = 0;
         tell(g);
     } else if (g->city_time != 0) {
         (void)store_meta_put_int(store_of(g), AGENT_META_CITY_TIME, (int64_t)city_now(g), NULL);
@@ -227,6 +268,7 @@ static void retry(struct agent *g, uint32_t retry_after)
 
     g->attempt++;
     g->address++;
+    g->next_at = wall_clock() + wait;
     log_info("agent: not connected code=%s -> next try in %llu ms",
              g->cause.ret == 0 ? "-" : err_code(g->cause.ret), (unsigned long long)wait);
     changed(g, "waiting");
@@ -238,8 +280,8 @@ static void on_end(void *ctx, const struct err *cause, uint32_t retry_after, boo
     struct agent *g = ctx;
 
     g->link = NULL;
-    if (!g->once || cause->ret != 0)
-        g->cause = *cause; /* of a sync that gave up: why it did */
+    if (cause->ret != 0 || !g->once) /* once: what it gave up for stays */
+        g->cause = *cause;
     if (was_served)
         g->attempt = 0;
     if (g->stopping || (g->once && !g->again))
@@ -303,6 +345,8 @@ static void on_change(void *ctx)
         link_end(g->link);
         return;
     }
+    if (s->state == CLIENT_CATCHING_UP || s->state == CLIENT_UP_TO_DATE)
+        g->moved_at = wall_clock() - (uv_now(&g->loop) + 1 - s->progress_at);
     if (s->state < CLIENT_CLOSING) /* what follows the end is told by on_end */
         changed(g, client_state_name(s->state));
 }
@@ -344,6 +388,7 @@ static void on_connect(uv_timer_t *timer)
     if (g->link != NULL || g->stopping)
         return;
     g->again = false;
+    g->next_at = 0;
     if (pick_address(g, address)) {
         ret = link_open(&o, address, &g->link, &g->cause);
     } else {
@@ -393,7 +438,10 @@ static void watch_progress(struct agent *g)
 
     if (!g->once || s == NULL || g->complete || uv_now(&g->loop) < s->progress_at + g->within)
         return;
-    (void)err_set(&g->cause, s->held || s->ledger.blobs > 0 ? E_WAITING : E_TIMEOUT, NULL);
+    (void)err_set(&g->cause, s->ledger.blobs > 0 ? E_WAITING : E_TIMEOUT, NULL);
+    g->reason = client_session_reason(s);
+    if (g->reason != 0)
+        say_cause(g, &g->cause);
     g->within = UINT64_MAX / 2; /* once */
     link_end(g->link);
 }
@@ -518,6 +566,7 @@ static int start(struct agent *g, struct err *err)
     g->city_time_at = uv_now(&g->loop);
     g->ask = store_meta_int(store_of(g), AGENT_META_ASK, 0);
     g->answered = store_meta_int(store_of(g), AGENT_META_ANSWERED, 0);
+    g->moved_at = g->moved_told = (msec_t)store_meta_int(store_of(g), AGENT_META_MOVED, 0);
     g->state_name = "waiting";
     start_handles(g);
     connect_in(g, 0);
@@ -614,13 +663,26 @@ static int sync_here(struct home *home, msec_t within, struct err *err)
     return judge(home, err);
 }
 
+/* Why the agent's last session ended, or does not move. */
+static void read_cause(struct home *home, struct arena *a, struct err *ret)
+{
+    struct store *store = replica_store(home->replica);
+    struct slice code = {NULL, 0}, why = {NULL, 0};
+    char text[CODE_SIZE];
+
+    if (store_meta_get(store, AGENT_META_CAUSE, a, &code, NULL) != 0 || code.len == 0 ||
+        store_meta_get(store, AGENT_META_WHY, a, &why, NULL) != 0)
+        return;
+    (void)snprintf(text, sizeof text, "%.*s", (int)code.len, (const char *)code.p);
+    (void)err_set(ret, err_from_code(text), "%.*s", (int)why.len, (const char *)why.p);
+}
+
 /* What the agent says of the session that was asked for. 1: nothing yet. */
 static int read_outcome(struct home *home, int64_t ask, struct err *err)
 {
     struct err cause = {.ret = 0};
     struct arena a;
-    struct slice state = {NULL, 0}, code = {NULL, 0};
-    char text[64];
+    struct slice state = {NULL, 0};
     int ret = 1;
 
     if (store_meta_int(replica_store(home->replica), AGENT_META_ANSWERED, 0) != ask)
@@ -629,15 +691,26 @@ static int read_outcome(struct home *home, int64_t ask, struct err *err)
     if (store_meta_get(replica_store(home->replica), AGENT_META_STATE, &a, &state, NULL) == 0 &&
         slice_eq(state, slice_str(client_state_name(CLIENT_UP_TO_DATE)))) {
         ret = judge(home, err);
-    } else if (store_meta_get(replica_store(home->replica), AGENT_META_CAUSE, &a, &code, NULL) ==
-                   0 &&
-               code.len > 0) {
-        (void)snprintf(text, sizeof text, "%.*s", (int)code.len, (const char *)code.p);
-        cause.ret = err_from_code(text);
-        ret = translate(&cause, err);
+    } else {
+        read_cause(home, &a, &cause);
+        if (cause.ret != 0)
+            ret = translate(&cause, err);
     }
     arena_release(&a);
     return ret;
+}
+
+/* The agent made no progress for too long. */
+static int give_up(struct home *home, struct err *err)
+{
+    struct err cause = {.ret = E_TIMEOUT};
+    struct arena a;
+
+    arena_init(&a, TEXT_ARENA);
+    read_cause(home, &a, &cause);
+    arena_release(&a);
+    return err_set(err, cause.ret, "%s",
+                   cause.text[0] != '\0' ? cause.text : err_text(cause.ret));
 }
 
 static int wait_for_agent(struct home *home, msec_t within, struct err *err)
@@ -664,7 +737,7 @@ static int wait_for_agent(struct home *home, msec_t within, struct err *err)
             until = wall_clock() + within;
         moved = now_at;
         if (wall_clock() > until)
-            return err_set(err, E_TIMEOUT, NULL);
+            return give_up(home, err);
     }
     return ret;
 }

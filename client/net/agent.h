@@ -33,8 +33,11 @@ int agent_sync(const char *dir, msec_t within, struct err *err);
 /* ---- live state, small named values of the replica's file ---- */
 
 #define AGENT_META_STATE "agent_state" /* client_state_name(), "waiting" between attempts, "stopped" */
-#define AGENT_META_CAUSE "agent_cause" /* ZT-… of the last end, or empty */
-#define AGENT_META_SINCE "agent_since" /* ms, wall clock */
+#define AGENT_META_CAUSE "agent_cause" /* ZT-… of the last end, or why an open session does not move */
+#define AGENT_META_WHY   "agent_why"   /* the Chinese sentence to it; both empty: none */
+#define AGENT_META_SINCE "agent_since" /* ms, wall clock: when the state was entered */
+#define AGENT_META_MOVED "agent_moved" /* ms, wall clock: when a change, an answer or an entry last moved */
+#define AGENT_META_NEXT  "agent_next"  /* ms, wall clock: the next attempt to connect; 0: none is due */
 #define AGENT_META_HEADS "agent_heads" /* be32 stream ‖ be64 seq, repeated: of the last Welcome or later */
 #define AGENT_META_CITY_TIME "agent_city_time" /* ms: the latest city time known; judges certificates */
 #define AGENT_META_ASK "agent_ask"             /* a command wants a fresh session: any new number … */

@@ -478,6 +478,8 @@ static void take_cause(struct link *l, const struct err *why)
 
     if (cause == 0)
         l->why = (struct err){.ret = 0};
+    else if (l->session.told)
+        (void)err_set(&l->why, cause, "市级：%s", err_text(cause));
     else if (l->why.ret != cause && why->ret == cause)
         l->why = *why;
     else if (l->why.ret != cause)

@@ -158,6 +158,7 @@ static bool welcome(const Ztc__Welcome *m)
            sized(m->accepted_chain, WIRE_HASH_SIZE) && m->frame_max >= FRAME_MAX_STRANGER &&
            m->ping_every > 0 && m->dead_after > m->ping_every &&
            m->identity >= ZTC__WELCOME__IDENTITY__SAME &&
+           (!m->has_hold || wire_code_valid(wire_slice(m->hold))) &&
            m->identity <= ZTC__WELCOME__IDENTITY__AHEAD && standing(m);
 }
 
@@ -195,6 +196,11 @@ static bool ping(const Ztc__Ping *m)
     const Ztc__Statement *s = m->said;
 
     return s == NULL || (s->own_n < UINT64_MAX && s->acked_n <= s->own_n && s->waiting <= s->own_n);
+}
+
+static bool window(const Ztc__Window *m)
+{
+    return !m->has_code || wire_code_valid(wire_slice(m->code));
 }
 
 static bool bye(const Ztc__Bye *m)

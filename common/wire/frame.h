@@ -40,7 +40,8 @@
     X(REPAIR_ROWS, repair_rows, Ztc__RepairRows)                                                   \
     X(REPAIRED, repaired, Ztc__Repaired)                                                           \
     X(RENEW, renew, Ztc__Renew)                                                                    \
-    X(RENEWED, renewed, Ztc__Renewed)
+    X(RENEWED, renewed, Ztc__Renewed)                                                              \
+    X(WINDOW, window, Ztc__Window)
 
 struct frame_reader {
     size_t max;    /* bytes of the next frame, without its length */

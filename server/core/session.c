@@ -61,7 +61,8 @@ void server_session_check(const struct server_session *s)
     assert((s->due[SERVER_DUE_FACTS] != 0) == (s->state == SERVER_ADMITTING));
     assert(serving ||
            (s->due[SERVER_DUE_MERGE] | s->due[SERVER_DUE_READ] | s->due[SERVER_DUE_REFUSALS]) == 0);
-    assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) == (s->answered_n + 1 < s->expect_n));
+    assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) ==
+                           (s->answered_n + 1 < s->expect_n && s->hold == 0));
     assert((s->due[SERVER_DUE_RENEW] != 0) <= (s->state == SERVER_RENEW_ONLY));
     assert(s->state != SERVER_CLOSING || s->due[SERVER_DUE_DRAIN] != 0);
     for (size_t i = 0; i < SERVER_STREAMS; i++)
@@ -154,6 +155,14 @@ void server_session_fail(struct server_session *s, const struct server_event *ev
 static void await(struct server_session *s, enum server_due what, msec_t now, uint32_t within)
 {
     s->due[what] = now + within;
+}
+
+/* The store answers within its time while it takes what it is given. */
+void server_session_await_merge(struct server_session *s, msec_t now)
+{
+    s->due[SERVER_DUE_MERGE] = 0;
+    if (s->answered_n + 1 < s->expect_n && s->hold == 0)
+        await(s, SERVER_DUE_MERGE, now, s->options->store_within);
 }
 
 /* Whether the peer may send. A pause is ours, so the peer's silence is no sign then. */
@@ -338,7 +347,9 @@ static void put_welcome(const struct server_session *s, const struct server_even
     m.catalogue = f->catalogue;
     m.heads = list;
     m.n_heads = f->standing == SERVER_FULL ? f->n_signed_heads : 0; /* others have nothing to expect */
-    m.push_window = s->options->push_window;
+    m.push_window = s->hold != 0 ? 0 : s->options->push_window;
+    m.has_hold = s->hold != 0;
+    m.hold = wire_data(slice_str(err_code(s->hold)));
     m.frame_max = FRAME_MAX;
     m.ping_every = s->options->ping_every;
     m.dead_after = s->options->dead_after;
@@ -405,13 +416,27 @@ static void on_merged(struct server_session *s, const struct server_event *ev,
      * repeated here, and skipped. */
     if (s->answered_n >= s->expect_n)
         s->expect_n = s->answered_n + 1;
-    if (s->answered_n + 1 == s->expect_n) {
+    if (s->answered_n + 1 == s->expect_n)
         s->unmerged = 0; /* whatever was told of single pushes */
-        s->due[SERVER_DUE_MERGE] = 0;
-    } else {
-        await(s, SERVER_DUE_MERGE, ev->now, s->options->store_within);
-    }
+    server_session_await_merge(s, ev->now);
     put_refusals(up, ev->merged.refusals, ev->merged.n_refusals);
+}
+
+/* What was pushed before the peer could know stays with the writer, who tries again until it is merged. */
+static void on_hold(struct server_session *s, const struct server_event *ev,
+                    struct server_update *up)
+{
+    Ztc__Window m = ZTC__WINDOW__INIT;
+    bool changed = s->hold != ev->hold;
+
+    s->hold = ev->hold;
+    if (s->state != SERVER_SERVING || !changed)
+        return;
+    server_session_await_merge(s, ev->now);
+    m.push_window = s->hold != 0 ? 0 : s->options->push_window;
+    m.has_code = s->hold != 0;
+    m.code = wire_data(slice_str(err_code(s->hold)));
+    frame_put_window(&up->out, &m);
 }
 
 static void on_heads(struct server_session *s, const struct server_event *ev)
@@ -530,6 +555,9 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
     case SERVER_RENEWED:
         server_session_renewed(s, ev, up);
         break;
+    case SERVER_HOLD:
+        on_hold(s, ev, up);
+        break;
     case SERVER_OFFER:
         server_session_offer(s, up);
         break;
@@ -556,15 +584,40 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
     }
 }
 
+/* Grows with everything that gets further. */
+static uint64_t reached(const struct server_session *s)
+{
+    uint64_t sum = s->answered_n + s->expect_n;
+
+    for (size_t i = 0; i < SERVER_STREAMS; i++)
+        sum += s->streams[i].sent;
+    return sum;
+}
+
+static void note_progress(struct server_session *s, enum server_state state, uint64_t before,
+                          msec_t now)
+{
+    if (s->state != state)
+        s->since = now;
+    if (s->state != state || reached(s) != before)
+        s->progress_at = now;
+}
+
 void server_session_step(struct server_session *s, const struct server_event *ev,
                          struct server_update *up)
 {
     size_t before = up->out.len;
+    enum server_state state = s->state;
+    uint64_t had_reached = reached(s);
 
     clear_update(up);
     if (s->state == SERVER_CLOSED)
         return;
     dispatch(s, ev, up);
+    if (s->hold != 0 && s->state == SERVER_SERVING && s->unmerged >= s->options->unmerged_max)
+        /* Nothing is read until it is merged, and the peer would only meet silence. */
+        server_session_fail(s, ev, up, s->hold);
+    note_progress(s, state, had_reached, ev->now);
     if (up->out.ret != 0) { /* half a frame must never be sent: the connection just ends */
         s->cause = E_NOMEM;
         if (s->state != SERVER_CLOSED)

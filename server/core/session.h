@@ -90,6 +90,9 @@ struct server_session {
     const struct server_options *options;
     enum server_state state;
     int cause; /* why it closes: E_*, 0 for an orderly end */
+    int hold;  /* why it takes no changes now: E_*, 0 while it does */
+    msec_t since;       /* when this state was entered; 0: WAITING */
+    msec_t progress_at; /* when something last moved, either way */
     struct id replica;
     uint32_t site;
 
@@ -162,6 +165,7 @@ enum server_event_kind {
     SERVER_READ,     /* answer to read */
     SERVER_REFUSALS, /* answer to read_refusals_from */
     SERVER_RENEWED,  /* answer to renew */
+    SERVER_HOLD,     /* the store refuses to be written, or takes again what it is given */
     SERVER_OFFER,    /* the city's CAs have changed: the replica should renew */
     SERVER_DECIDED,  /* stored refusals have changed: read and send them again */
     SERVER_BLOB,     /* answer to blob */
@@ -223,6 +227,7 @@ struct server_event {
             size_t n_authorities;
         } renewed;
         struct server_blob_answer blob;
+        int hold;      /* SERVER_HOLD: why; 0: it takes again */
         size_t unsent; /* SERVER_DRAINED: bytes still to be taken */
         struct {
             int cause;

@@ -10,6 +10,9 @@ void server_session_move(struct server_session *s, enum server_state to);
 void server_session_fail(struct server_session *s, const struct server_event *ev,
                          struct server_update *up, int cause);
 
+/* Wait for the writer, from NOW on, if there is anything to wait for. */
+void server_session_await_merge(struct server_session *s, msec_t now);
+
 /* The session's place of a stream; NULL when it is none of the replica's. */
 struct server_stream *server_session_stream(struct server_session *s, uint32_t stream);
 

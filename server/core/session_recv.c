@@ -149,10 +149,10 @@ static int recv_push(struct server_session *s, const struct server_event *ev,
 
     up->submit = items;
     up->submit_count = m->count - skip;
-    if (s->due[SERVER_DUE_MERGE] == 0)
-        s->due[SERVER_DUE_MERGE] = ev->now + s->options->store_within;
     s->expect_n = after;
     s->unmerged += weigh(items, up->submit_count);
+    if (s->due[SERVER_DUE_MERGE] == 0)
+        server_session_await_merge(s, ev->now);
     return 0;
 }
 

@@ -33,6 +33,7 @@ struct sync_port {
     struct sync_port_counts counts;
     uint64_t next_no;
     bool draining;
+    int hold; /* why the store takes nothing; 0 while it does */
     void (*close_cb)(void *ctx);
     void *close_ctx;
 };
@@ -83,6 +84,7 @@ void conn_resume(struct conn *c);
 
 void conn_timer(struct conn *c, msec_t now);
 void conn_drained(struct conn *c);
+void conn_hold(struct conn *c, int hold);
 void conn_end(struct conn *c, int cause, uint32_t retry_after);
 
 /* A job of it has ended; frees it when it was the last and the stream is gone. */

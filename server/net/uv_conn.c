@@ -329,6 +329,14 @@ void conn_timer(struct conn *c, msec_t now)
     maybe_free(c);
 }
 
+void conn_hold(struct conn *c, int hold)
+{
+    struct server_event ev = conn_event(c, SERVER_HOLD);
+
+    ev.hold = hold;
+    conn_step(c, &ev);
+}
+
 void conn_end(struct conn *c, int cause, uint32_t retry_after)
 {
     struct server_event ev = conn_event(c, SERVER_END);
@@ -400,6 +408,7 @@ void conn_open(struct sync_port *p, struct stream *s, const struct cert *peer)
     p->counts.sessions++;
     p->counts.opened++;
     stream_adopt(s, &events, c);
+    conn_hold(c, p->hold);
 
     ev = conn_event(c, SERVER_OPEN);
     ev.open.ret = peer == NULL ? E_AUTH

@@ -99,10 +99,29 @@ static void on_heads(void *ctx, const struct server_head *heads, size_t n)
     }
 }
 
+/* What the writer says of the store goes to every session. */
+static void watch_store(struct sync_port *p)
+{
+    struct writer_status w;
+    int hold;
+
+    writer_status(p->writer, &w);
+    hold = w.refused ? w.cause.ret : 0;
+    if (hold == p->hold)
+        return;
+    p->hold = hold;
+    for (struct conn *c = p->conns, *next; c != NULL; c = next) {
+        next = c->next;
+        conn_hold(c, hold);
+    }
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct sync_port *p = timer->data;
     msec_t now = port_monotonic(p);
+
+    watch_store(p);
 
     for (struct conn *c = p->conns, *next; c != NULL; c = next) {
         next = c->next;

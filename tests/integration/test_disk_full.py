@@ -93,6 +93,12 @@ def is_held(city):
     return (store["state"], store["code"]) == ("refused", "ZT-DISK-FULL")
 
 
+def is_told(county):
+    """It says that the city holds what comes, and why."""
+    status = county.status()
+    return status["cause"] == "ZT-DISK-FULL" and status["why"].startswith("市级暂不接收上传：")
+
+
 def test_pushes_wait_for_room(disk, city, make_county):
     a, b = settled(city, make_county)
     a.start()
@@ -102,7 +108,13 @@ def test_pushes_wait_for_room(disk, city, make_county):
     assert wait_until(lambda: is_held(city))
     assert "磁盘空间不足" in city.run("status").stdout
     assert a.status()["pending"] > 0
-    assert a.run("sync", "--timeout", "3", expect=3).stderr.startswith("ZT-")
+
+    # The county is told the reason, and stays connected.
+    assert wait_until(lambda: is_told(a)), a.status()
+    assert a.status()["state"] == "catching-up"
+    assert "ZT-DISK-FULL 市级暂不接收上传：磁盘空间不足" in a.run("status").stdout
+    assert a.run("sync", "--timeout", "3", expect=1).stderr.startswith("ZT-DISK-FULL 市级暂不接收上传")
+    assert wait_until(lambda: is_told(a)), a.status()
 
     # Reading goes on, for people and for the other computer; other writing is refused with the reason.
     assert len(titles(city)) >= 10
@@ -116,6 +128,7 @@ def test_pushes_wait_for_room(disk, city, make_county):
     disk.empty()
     assert wait_until(lambda: a.status()["pending"] == 0, seconds=60)
     assert wait_until(lambda: city.json("status")["store"]["state"] == "ok")
+    assert wait_until(lambda: (a.status()["state"], a.status()["cause"]) == ("up-to-date", None)), a.status()
     a.sync()
     b.sync()
     for side in (city, a, b):
@@ -127,13 +140,13 @@ def test_killed_while_full_it_comes_back(disk, city, make_county):
     a, _ = settled(city, make_county)
     disk.fill()
     import_opinions(a, 300, first=10)
-    a.run("sync", "--timeout", "3", expect=3)
+    assert a.run("sync", "--timeout", "3", expect=1).stderr.startswith("ZT-DISK-FULL ")
     disk.empty()
     disk.fill(room=0)
     city.daemon.kill()
     city.start()
     assert len(titles(city)) >= 10
-    a.run("sync", "--timeout", "3", expect=3)
+    assert a.run("sync", "--timeout", "3", expect=1).stderr.startswith("ZT-DISK-FULL ")
     disk.empty()
     a.sync()
     assert titles(city) == titles(a) == sorted(f"第{i}件" for i in range(310))
