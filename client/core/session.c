@@ -524,7 +524,10 @@ static void on_refused_stored(struct client_session *s, const struct client_even
     m.first_n = ev->refused.first_n;
     m.until_n = ev->refused.until_n;
     frame_put_refused_ack(&up->out, &m);
-    client_session_progress(s, ev->now);
+    if (ev->refused.first_n > s->refused_n) { /* not one that is only repeated */
+        s->refused_n = ev->refused.first_n;
+        client_session_progress(s, ev->now);
+    }
 }
 
 static void on_drained(struct client_session *s, const struct client_event *ev)

@@ -246,7 +246,80 @@ static void json_said(struct json *j, const struct replica_row *r)
 static const char *const replica_states[] = {"active", "retired", "lost"};
 static const char *const replica_labels[] = {"在用", "已停用", "已遗失"};
 
-static void json_replica(struct json *j, const struct computer *c)
+static void json_cause(struct json *j, int cause)
+{
+    json_kv_str(j, "cause", cause == 0 ? NULL : err_code(cause));
+    json_kv_str(j, "why", cause == 0 ? NULL : err_text(cause));
+}
+
+static void json_session(struct json *j, const struct daemon *d, const struct id *replica)
+{
+    struct sync_session open;
+    struct sync_ending end;
+
+    json_key(j, "session");
+    if (sync_port_session(d->sync, replica, &open)) {
+        json_object(j);
+        json_kv_str(j, "state", server_state_name(open.state));
+        json_cause(j, open.hold);
+        json_kv_uint(j, "since", open.since);
+        json_kv_uint(j, "progress_at", open.progress_at);
+        json_object_end(j);
+    } else {
+        json_null(j);
+    }
+    json_key(j, "last_end");
+    if (sync_port_ending(d->sync, replica, &end)) {
+        json_object(j);
+        json_cause(j, end.cause);
+        json_kv_uint(j, "at", end.at);
+        json_object_end(j);
+    } else {
+        json_null(j);
+    }
+}
+
+static const char *session_words(enum server_state state)
+{
+    switch (state) {
+    case SERVER_WAITING:
+    case SERVER_GREETING:
+    case SERVER_ADMITTING:
+        return "正在核对身份";
+    case SERVER_RENEW_ONLY:
+        return "正在换证书";
+    case SERVER_SERVING:
+        return "在线";
+    case SERVER_CLOSING:
+    case SERVER_CLOSED:
+        break;
+    }
+    return "正在断开";
+}
+
+static void text_session(struct buf *out, const struct daemon *d, const struct id *replica)
+{
+    struct sync_session open;
+    struct sync_ending end;
+    char since[CAL_MINUTE_SIZE], moved[CAL_MINUTE_SIZE];
+
+    if (sync_port_session(d->sync, replica, &open)) {
+        cal_format_minute(open.since, since);
+        cal_format_minute(open.progress_at, moved);
+        buf_printf(out, "    %s，自 %s，最近进展 %s", session_words(open.state), since, moved);
+        if (open.hold != 0)
+            buf_printf(out, "，暂不接收上传：%s %s", err_code(open.hold), err_text(open.hold));
+        buf_u8(out, '\n');
+    } else if (sync_port_ending(d->sync, replica, &end)) {
+        cal_format_minute(end.at, since);
+        buf_printf(out, "    未连接，自 %s", since);
+        if (end.cause != 0)
+            buf_printf(out, "，%s %s", err_code(end.cause), err_text(end.cause));
+        buf_u8(out, '\n');
+    }
+}
+
+static void json_replica(struct json *j, const struct daemon *d, const struct computer *c)
 {
     const struct replica_row *r = &c->row;
     char id[ID_TEXT_SIZE];
@@ -264,6 +337,7 @@ static void json_replica(struct json *j, const struct computer *c)
     json_said(j, r);
     json_kv_str(j, "software", r->software);
     json_kv_int(j, "cert_days_left", c->cert_days);
+    json_session(j, d, &r->id);
     json_object_end(j);
 }
 
@@ -275,11 +349,11 @@ static void json_replicas(struct json *j, const struct status_job *s)
     json_key(j, "replicas");
     json_array(j);
     for (size_t i = 0; i < n; i++)
-        json_replica(j, &rows[i]);
+        json_replica(j, s->daemon, &rows[i]);
     json_array_end(j);
 }
 
-static void text_replica(struct buf *out, const struct computer *c)
+static void text_replica(struct buf *out, const struct daemon *d, const struct computer *c)
 {
     const struct replica_row *r = &c->row;
     const struct statement *said = &r->said;
@@ -296,6 +370,7 @@ static void text_replica(struct buf *out, const struct computer *c)
     if (r->state == REPLICA_ACTIVE)
         buf_printf(out, "，证书还有 %lld 天", (long long)c->cert_days);
     buf_u8(out, '\n');
+    text_session(out, d, &r->id);
 }
 
 static void text_office(struct buf *out, const struct status_job *s, const struct office *o)
@@ -313,7 +388,7 @@ static void text_office(struct buf *out, const struct status_job *s, const struc
         buf_printf(out, "%s（%06u）：尚未全部上传（%s）\n", o->name, o->code, buf_cstr(&word.why));
     for (size_t i = 0; i < n; i++) {
         if (rows[i].row.site == o->code)
-            text_replica(out, &rows[i]);
+            text_replica(out, s->daemon, &rows[i]);
     }
     buf_release(&word.why);
 }

@@ -10,7 +10,14 @@
 #define FRAME_ARENA    (24u << 20) /* of one event: a frame unpacked, its changes decoded */
 #define REFUSALS_CHUNK 64          /* read and sent at a time */
 
+#define ENDINGS_MAX    4096       /* replicas whose last end is remembered */
+
 struct conn;
+
+struct ending {
+    struct id replica;
+    struct sync_ending end;
+};
 
 struct sync_port {
     uv_loop_t *loop;
@@ -33,6 +40,8 @@ struct sync_port {
     struct sync_port_counts counts;
     uint64_t next_no;
     bool draining;
+    struct ending *endings; /* one a replica */
+    size_t n_endings;
     int hold; /* why the store takes nothing; 0 while it does */
     void (*close_cb)(void *ctx);
     void *close_ctx;
@@ -113,6 +122,9 @@ void conn_cancel(struct conn *c);
 int conn_renew(struct conn *c, const Ztc__Renew *m);
 
 /* ---- uv_sync_port.c ---- */
+
+/* The session of a replica, known by its certificate, has ended. */
+void port_ended(struct sync_port *p, const struct id *replica, int cause);
 
 void port_refused(struct sync_port *p, const char *who, int ret, const char *text);
 void port_conn_gone(struct sync_port *p);

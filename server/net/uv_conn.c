@@ -351,6 +351,8 @@ static void log_end(const struct conn *c, const struct err *why)
     int cause = c->session.cause != 0 ? c->session.cause : why->ret;
     char id[ID_TEXT_SIZE];
 
+    if (!id_is_zero(&c->session.replica))
+        port_ended(c->port, &c->session.replica, cause);
     id_format(&c->session.replica, id);
     if (c->served)
         log_info("session %llu: closed code=%s replica=%s", (unsigned long long)c->no,

@@ -21,6 +21,40 @@ void port_refused(struct sync_port *p, const char *who, int ret, const char *tex
     log_warning("sync port: refused peer=%s code=%s", who, err_code(ret));
 }
 
+static struct ending *find_ending(const struct sync_port *p, const struct id *replica)
+{
+    for (size_t i = 0; i < p->n_endings; i++) {
+        if (id_eq(&p->endings[i].replica, replica))
+            return &p->endings[i];
+    }
+    return NULL;
+}
+
+static struct ending *add_ending(struct sync_port *p, const struct id *replica)
+{
+    struct ending *more;
+
+    if (p->n_endings == ENDINGS_MAX)
+        return NULL;
+    more = mem_realloc(p->endings, (p->n_endings + 1) * sizeof *more);
+    if (more == NULL)
+        return NULL; /* it is only shown */
+    p->endings = more;
+    more = &p->endings[p->n_endings++];
+    more->replica = *replica;
+    return more;
+}
+
+void port_ended(struct sync_port *p, const struct id *replica, int cause)
+{
+    struct ending *e = find_ending(p, replica);
+
+    if (e == NULL)
+        e = add_ending(p, replica);
+    if (e != NULL)
+        e->end = (struct sync_ending){.cause = cause, .at = p->clock()};
+}
+
 void port_supersede(struct sync_port *p, const struct conn *newest)
 {
     for (struct conn *c = p->conns, *next; c != NULL; c = next) {
@@ -61,6 +95,7 @@ static void maybe_closed(struct sync_port *p)
     body_codec_release(&p->codec);
     feed_free(p->feed);
     authorities_unref(p->authorities);
+    mem_free(p->endings);
     mem_free(p);
     cb(ctx);
 }
@@ -205,6 +240,39 @@ uint16_t sync_port_port(const struct sync_port *p)
 void sync_port_counts(const struct sync_port *p, struct sync_port_counts *ret)
 {
     *ret = p->counts;
+}
+
+/* A moment of the loop's clock as the city's time. */
+static msec_t city_time(const struct sync_port *p, msec_t at)
+{
+    msec_t now = port_monotonic(p);
+
+    return p->clock() - (now > at ? now - at : 0);
+}
+
+bool sync_port_session(const struct sync_port *p, const struct id *replica,
+                       struct sync_session *ret)
+{
+    const struct conn *c = p->conns; /* the newest comes first */
+
+    while (c != NULL && (c->stream == NULL || !id_eq(&c->session.replica, replica)))
+        c = c->next;
+    if (c == NULL)
+        return false;
+    *ret = (struct sync_session){.state = c->session.state,
+                                 .hold = c->session.hold,
+                                 .since = city_time(p, c->session.since),
+                                 .progress_at = city_time(p, c->session.progress_at)};
+    return true;
+}
+
+bool sync_port_ending(const struct sync_port *p, const struct id *replica, struct sync_ending *ret)
+{
+    const struct ending *e = find_ending(p, replica);
+
+    if (e != NULL)
+        *ret = e->end;
+    return e != NULL;
 }
 
 void sync_port_end(struct sync_port *p, const struct id *replica, int cause)

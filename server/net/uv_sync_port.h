@@ -40,6 +40,20 @@ struct sync_port_counts {
     struct err last;  /* the last refusal */
 };
 
+/* How a session stands. */
+struct sync_session {
+    enum server_state state;
+    int hold;           /* why nothing is taken: E_*, 0 while it is */
+    msec_t since;       /* when the state was entered */
+    msec_t progress_at; /* when something last moved, either way */
+};
+
+/* How the last one ended. */
+struct sync_ending {
+    int cause; /* E_*, 0 in order */
+    msec_t at;
+};
+
 int sync_port_new(const struct sync_port_options *o, struct sync_port **ret, struct err *err);
 
 /* What feeds the sessions; made by the port, started by the daemon. */
@@ -47,6 +61,13 @@ struct feed *sync_port_feed(struct sync_port *p);
 
 uint16_t sync_port_port(const struct sync_port *p);
 void sync_port_counts(const struct sync_port *p, struct sync_port_counts *ret);
+
+/* The newest open session of REPLICA, and how the one before it ended since the daemon started. False:
+ * there is none. Times are the city's. */
+bool sync_port_session(const struct sync_port *p, const struct id *replica,
+                       struct sync_session *ret);
+bool sync_port_ending(const struct sync_port *p, const struct id *replica,
+                      struct sync_ending *ret);
 
 /* End the open sessions of REPLICA. */
 void sync_port_end(struct sync_port *p, const struct id *replica, int cause);

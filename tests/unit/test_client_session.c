@@ -665,6 +665,91 @@ static void test_client_session__watchdog(void **state)
     assert_in_range(f->now - began, f->options.stall_within, f->options.stall_within + 1000);
 }
 
+static void refusal_again(struct fixture *f)
+{
+    struct client_event ev = {.kind = CLIENT_REFUSED_STORED, .ledger = f->s.ledger};
+
+    refused(f, 2, 2);
+    ev.refused.first_n = 2;
+    ev.refused.until_n = 4;
+    step(f, ev);
+    all_drained(f);
+}
+
+/* Frames come and are taken in, but no number moves: the same end. */
+static void test_client_session__watchdog_of_repetitions(void **state)
+{
+    struct fixture *f = *state;
+    msec_t began = f->now;
+
+    serve(f, 1);
+    loaded(f, 2, 3);
+    while (f->s.state != CLIENT_CLOSING && f->now < began + 10 * f->options.stall_within) {
+        f->now += 900;
+        refusal_again(f);
+        timer(f, 0);
+    }
+    assert_int_equal(f->s.cause, E_TIMEOUT);
+    assert_in_range(f->now - began, f->options.stall_within, f->options.stall_within + 2000);
+}
+
+static void window(struct fixture *f, uint32_t changes, const char *code)
+{
+    Ztc__Window m = ZTC__WINDOW__INIT;
+
+    m.push_window = changes;
+    m.has_code = code != NULL;
+    if (code != NULL)
+        m.code = wire_data(slice_str(code));
+    frame(f, ZTC__FRAME__KIND_WINDOW, &m);
+}
+
+/* The city says why it takes nothing: that is a reason, for as long as it lasts, and no longer. */
+static void test_client_session__hold(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Ping m = ZTC__PING__INIT;
+    msec_t began = f->now;
+
+    f->facts.cursors[0].seq = 1; /* nothing is due from the city but answers */
+    f->facts.cursors[1].seq = 9;
+    serve(f, 1);
+    loaded(f, 2, 2);
+    all_drained(f);
+    window(f, 0, "ZT-DISK-FULL");
+    loaded(f, 4, 1); /* it was under way */
+    all_drained(f);
+    while (f->now < began + 3 * f->options.stall_within) {
+        f->now += 900;
+        frame(f, ZTC__FRAME__KIND_PING, &m);
+        all_drained(f);
+        timer(f, 0);
+        assert_int_equal(client_session_reason(&f->s), E_FULL);
+    }
+    expect_state(f, "catching-up");
+    window(f, 0, NULL);
+    assert_int_equal(client_session_reason(&f->s), E_BUSY);
+    window(f, 8, NULL);
+    assert_int_equal(client_session_reason(&f->s), 0);
+    assert_int_equal(f->s.due[CLIENT_DUE_PROGRESS], f->now + f->options.stall_within);
+}
+
+/* While it is held nothing is pushed; what was made is when it is over. */
+static void test_client_session__hold_is_over(void **state)
+{
+    struct fixture *f = *state;
+
+    f->facts.ledger = ledger(4, 1, 3);
+    serve(f, 1);
+    loaded(f, 2, 3);
+    window(f, 0, "ZT-IO");
+    buf_clear(&f->story);
+    local(f, ledger(6, 1, 5));
+    expect(f, "");
+    window(f, 8, NULL);
+    expect(f, "load from 5 at most 5\n");
+}
+
 /* ---- ends ---- */
 
 /* The city's Bye: its code and the time to come back. */
@@ -732,7 +817,8 @@ int main(void)
         T(narrative), T(fork),      T(twin),        T(disorder),
         T(bad_body),  T(queue),     T(ahead),     T(store_fails), T(window),
         T(slow_line), T(held_back), T(deadlines),   T(ping),
-        T(watchdog),  T(bye),       T(gone),        cmocka_unit_test(test_client_backoff__bounds),
+        T(watchdog),  T(watchdog_of_repetitions), T(hold), T(hold_is_over),
+        T(bye),       T(gone),        cmocka_unit_test(test_client_backoff__bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -613,6 +613,74 @@ static void test_server_session__city_in_trouble(void **state)
     expect_bye(f, "ZT-BUSY retry");
 }
 
+static void hold(struct fixture *f, int cause)
+{
+    step(f, (struct server_event){.kind = SERVER_HOLD, .hold = cause});
+}
+
+/* While the store refuses the peer is told so and what it pushed waits, without a deadline of its own. */
+static void test_server_session__hold(void **state)
+{
+    struct fixture *f = *state;
+    msec_t pushed;
+
+    serve(f);
+    drained(f, 0);
+    push_ones(f, 3, 1);
+    pushed = f->now;
+    buf_clear(&f->story);
+    hold(f, E_FULL);
+    expect(f, "window\n");
+    hold(f, E_FULL); /* once is enough */
+    expect(f, "");
+    drained(f, 0);
+    for (int i = 0; i < 9; i++) {
+        f->now += f->options.store_within / 3;
+        step(f, (struct server_event){.kind = SERVER_HEARD});
+        timer(f, 0);
+    }
+    expect(f, "");
+    assert_int_equal(f->s.progress_at, pushed);
+    hold(f, 0);
+    expect(f, "window\n");
+    assert_int_equal(f->s.due[SERVER_DUE_MERGE], f->now + f->options.store_within);
+    f->now += 5;
+    merged(f, 0, 3);
+    assert_int_equal(f->s.progress_at, f->now);
+    assert_int_equal(f->s.due[SERVER_DUE_MERGE], 0);
+}
+
+/* So much waits that nothing more is read: better gone than silent. */
+static void test_server_session__hold_and_full(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.unmerged_max = 1;
+    serve(f);
+    drained(f, 0);
+    push_ones(f, 3, 1);
+    buf_clear(&f->story);
+    hold(f, E_FULL);
+    expect(f, "window\nbye ZT-DISK-FULL retry\nclose flushed\n");
+    assert_int_equal(f->s.state, SERVER_CLOSING);
+}
+
+/* One that comes meanwhile is welcome, and told at once. */
+static void test_server_session__welcome_on_hold(void **state)
+{
+    struct fixture *f = *state;
+
+    hold(f, E_IO);
+    serve(f);
+    assert_int_equal(f->s.hold, E_IO);
+    assert_int_equal(f->s.state, SERVER_SERVING);
+    assert_int_equal(f->s.since, f->now);
+    drained(f, 0);
+    buf_clear(&f->story);
+    hold(f, 0);
+    expect(f, "window\n");
+}
+
 /* Silence ends it; any bytes count as life. */
 static void test_server_session__silence(void **state)
 {
@@ -702,7 +770,8 @@ int main(void)
         T(narrative),       T(greeting_refused), T(order_of_frames), T(identity),
         T(decided),
         T(push_repeated),   T(push_refused),     T(push_malformed),  T(push_window),
-        T(city_in_trouble), T(silence),          T(slow_reader),     T(end),
+        T(city_in_trouble), T(silence),          T(slow_reader),
+        T(hold),            T(hold_and_full),    T(welcome_on_hold),    T(end),
         T(no_memory),       T(is_small),
     };
 
