@@ -148,7 +148,7 @@ int store_range_tell(struct store *s, const struct row_range *range, struct buf 
                      bool *ret_rows, struct err *err)
 {
     struct telling t = {.s = s, .out = out, .err = err};
-    uint64_t n;
+    uint64_t n = 0; /* read where its function returns 0 only */
     int ret = count(s, range, &n, err);
 
     if (ret != 0)
