@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SITE      431021u
 #define STEPS_MAX 200u
+#define ISSUED    1700000000000u
+#define LIFE      (90ull * 24 * 3600 * 1000)
 #define APPLYING_MAX 3u /* of the preset options */
 
 enum step {
@@ -30,6 +32,10 @@ enum step {
     STEP_TIMER,
     STEP_FAIL, /* of whatever the store was asked */
     STEP_END,
+    STEP_STANDING, /* of the Welcome to come */
+    STEP_RENEWED,
+    STEP_REQUEST,
+    STEP_KEPT,
     STEPS
 };
 
@@ -42,7 +48,8 @@ struct world {
     msec_t now;
     size_t unsent;
     struct client_ledger ledger;
-    bool checking, loading;
+    bool checking, loading, requesting, keeping;
+    uint8_t standing;
     uint64_t load_from;
     uint32_t load_most;
     bool refusing;
@@ -73,6 +80,14 @@ static void note_asked(struct world *w)
         assert(w->applying < APPLYING_MAX && !w->refusing);
         w->streams[w->applying] = up->apply->stream;
         w->apply_last[w->applying++] = up->apply->first_seq + up->apply->count - 1;
+    }
+    if (up->make_request) {
+        assert(!w->requesting && !w->keeping);
+        w->requesting = true;
+    }
+    if (up->store_renewed != NULL) {
+        assert(!w->requesting && !w->keeping && up->store_renewed->n_authorities > 0);
+        w->keeping = true;
     }
     if (up->store_refused != NULL) {
         assert(w->applying == 0 && !w->refusing && up->store_refused->last_n <= w->ledger.own_n);
@@ -160,6 +175,10 @@ static void give_welcome(struct world *w)
     m.dead_after = 90000;
     m.identity = (bits >> 1) % 8 == 7 ? ZTC__WELCOME__IDENTITY__AHEAD : ZTC__WELCOME__IDENTITY__SAME;
     m.accepted_chain = wire_data((struct slice){chains[bits >> 7], HASH_SIZE});
+    m.has_standing = w->standing % 4 != 0;
+    m.standing = (Ztc__Welcome__Standing)(w->standing % 4);
+    m.has_authorities = true;
+    m.authorities = wire_data((struct slice){chains[w->standing >> 7], HASH_SIZE});
     frame_put_welcome(&made, &m);
     give_made(w, &made);
     buf_release(&bytes);
@@ -252,7 +271,48 @@ static void give_bye(struct world *w)
     give_made(w, &made);
 }
 
+static void give_renewed(struct world *w)
+{
+    Ztc__Renewed m = ZTC__RENEWED__INIT;
+    ProtobufCBinaryData cas[2] = {wire_data(slice_str("new")), wire_data(slice_str("old"))};
+    uint8_t bits = rd_u8(&w->in);
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.has_certificate = bits & 1;
+    if (m.has_certificate) {
+        m.certificate = wire_data(slice_str("certificate"));
+        m.authorities = m.endorsements = cas;
+        m.n_authorities = 1 + (bits >> 1 & 1);
+        m.n_endorsements = m.n_authorities - 1;
+    }
+    frame_put_renewed(&made, &m);
+    give_made(w, &made);
+}
+
 /* ---- answers ---- */
+
+static void answer_request(struct world *w, int ret)
+{
+    if (!w->requesting)
+        return;
+    w->requesting = false;
+    step(w, (struct client_event){
+                .kind = CLIENT_REQUEST, .ret = ret, .request = slice_str("request")});
+}
+
+static void answer_kept(struct world *w, int ret)
+{
+    struct client_event ev = {.kind = CLIENT_RENEWED, .ret = ret};
+
+    if (!w->keeping)
+        return;
+    w->keeping = false;
+    ev.cert.from = ISSUED + rd_u8(&w->in) * (LIFE / 128);
+    ev.cert.until = ev.cert.from + LIFE;
+    ev.ledger = w->ledger;
+    step(w, ev);
+}
 
 static void answer_checked(struct world *w, int ret)
 {
@@ -324,7 +384,11 @@ static void answer_stored(struct world *w, int ret)
 
 static void fail_store(struct world *w)
 {
-    if (w->checking)
+    if (w->requesting)
+        answer_request(w, E_NOMEM);
+    else if (w->keeping)
+        answer_kept(w, rd_u8(&w->in) % 2 != 0 ? E_FULL : E_AUTH);
+    else if (w->checking)
         answer_checked(w, E_FORK);
     else if (w->loading)
         answer_loaded(w, E_IO);
@@ -393,6 +457,18 @@ static void one_step(struct world *w)
     case STEP_FAIL:
         fail_store(w);
         break;
+    case STEP_STANDING:
+        w->standing = rd_u8(&w->in);
+        break;
+    case STEP_RENEWED:
+        give_renewed(w);
+        break;
+    case STEP_REQUEST:
+        answer_request(w, 0);
+        break;
+    case STEP_KEPT:
+        answer_kept(w, 0);
+        break;
     case STEP_END:
     case STEPS:
         step(w, (struct client_event){.kind = CLIENT_END});
@@ -405,6 +481,9 @@ static void connect_to(struct world *w)
     struct client_facts f = {.catalogue = 1, .software = "ztc", .n_cursors = 2};
 
     f.ledger = w->ledger;
+    f.cert = (struct client_cert){ISSUED, ISSUED + LIFE, {0}};
+    memcpy(f.cert.authorities, chains[0], HASH_SIZE);
+    f.city_time = ISSUED + LIFE / 3 * 2 - 100000;
     memcpy(f.own_chain, chains[0], HASH_SIZE);
     memcpy(f.acked_chain, chains[0], HASH_SIZE);
     f.cursors[0] = (struct client_cursor){.stream = STREAM_SHARED, .seq = 5};

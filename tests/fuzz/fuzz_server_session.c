@@ -30,6 +30,10 @@ enum step {
     STEP_TIMER,
     STEP_FAIL, /* of whatever the store was asked */
     STEP_END,
+    STEP_STANDING, /* of the facts to come */
+    STEP_RENEW,
+    STEP_RENEWED,
+    STEP_TOLD, /* other CAs, a decision */
     STEPS
 };
 
@@ -41,7 +45,8 @@ struct world {
     struct body_codec codec;
     msec_t now;
     size_t unsent; /* output that was not drained */
-    bool asked, reading, reading_refusals;
+    bool asked, reading, reading_refusals, issuing;
+    enum server_standing standing;
     uint64_t merging; /* the last n with the writer; 0: none */
     uint64_t from_seq, upto_seq;
     uint32_t stream;
@@ -80,6 +85,10 @@ static void note_asked(struct world *w)
         w->from_seq = up->read.from_seq;
         w->upto_seq = up->read.upto_seq;
         assert(w->upto_seq <= w->heads[w->stream == STREAM_SHARED ? 0 : 1]);
+    }
+    if (up->renew != NULL) {
+        assert(!w->issuing && up->renew->csr.len > 0 && w->standing != SERVER_MAY_HAND_IN);
+        w->issuing = true;
     }
     if (up->read_refusals_from != 0) {
         assert(!w->reading_refusals);
@@ -275,6 +284,8 @@ static void answer_facts(struct world *w, int ret)
     f.cursor_ok[0] = f.cursor_ok[1] = true;
     f.signed_heads = &head;
     f.n_signed_heads = 1;
+    f.standing = w->standing;
+    f.has_authorities = true;
     f.refusals = &refusal;
     f.n_refusals = 1;
     f.more_refusals = true;
@@ -347,9 +358,44 @@ static void answer_refusals(struct world *w, int ret)
     step(w, ev);
 }
 
+static void give_renew(struct world *w)
+{
+    Ztc__Renew m = ZTC__RENEW__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.csr = wire_data(slice_str("request"));
+    frame_put_renew(&made, &m);
+    give_made(w, &made);
+}
+
+static void answer_renewed(struct world *w, int ret)
+{
+    const struct slice cas[] = {slice_str("new"), slice_str("old")};
+    struct server_event ev = {.kind = SERVER_RENEWED};
+
+    if (!w->issuing)
+        return;
+    w->issuing = false;
+    ev.renewed.ret = ret;
+    ev.renewed.certificate = slice_str("certificate");
+    ev.renewed.authorities = ev.renewed.endorsements = cas;
+    ev.renewed.n_authorities = 1 + rd_u8(&w->in) % 2;
+    step(w, ev);
+}
+
+static void tell_of_more(struct world *w)
+{
+    bool decided = rd_u8(&w->in) % 2 != 0;
+
+    step(w, (struct server_event){.kind = decided ? SERVER_DECIDED : SERVER_OFFER});
+}
+
 static void fail_store(struct world *w)
 {
-    if (w->asked)
+    if (w->issuing)
+        answer_renewed(w, E_FULL);
+    else if (w->asked)
         answer_facts(w, E_IO);
     else if (w->merging != 0)
         answer_merged(w, E_FULL);
@@ -427,6 +473,19 @@ static void one_step(struct world *w)
         break;
     case STEP_FAIL:
         fail_store(w);
+        break;
+    case STEP_STANDING:
+        if (!w->asked && w->s.state < SERVER_ADMITTING)
+            w->standing = (enum server_standing)(rd_u8(&w->in) % 3);
+        break;
+    case STEP_RENEW:
+        give_renew(w);
+        break;
+    case STEP_RENEWED:
+        answer_renewed(w, 0);
+        break;
+    case STEP_TOLD:
+        tell_of_more(w);
         break;
     case STEP_END:
     case STEPS:

@@ -1,0 +1,59 @@
+"""A new CA: told over open sessions and to who comes later, the old one dropped when nobody needs it."""
+from conftest import wait_until
+
+
+def test_a_new_ca_reaches_who_is_online_and_who_comes_later(make_city, make_county):
+    city = make_city()
+    a = make_county("a").enrol(city, 431021)
+    b = make_county("b").enrol(city, 431022)
+    a.sync()
+    b.sync()
+    token = city.token(431023)
+    cas = (a.dir / "ca.pem").read_bytes()
+    a.start()
+    assert wait_until(lambda: a.status()["state"] == "up-to-date")
+    told = city.json("ca", "rotate")
+    assert told["generation"] == 2 and told["waiting"] == 2 and told["unused_tokens"] == 1
+    again = city.run("ca", "rotate", expect=None)
+    assert again.returncode != 0 and "ZT-EXISTS" in again.stderr
+    assert wait_until(lambda: (a.dir / "ca.pem").read_bytes() != cas), "told over the open session"
+    a.stop()
+    a.sync()
+
+    # A computer that enrols now knows both from the start; a token of the old CA is void.
+    c = make_county("c")
+    assert c.run("enrol", "-", stdin=token + "\n", expect=None).returncode != 0
+    c.enrol(city, 431023).sync()
+
+    # B has not heard of it: the old one stays.
+    refused = city.run("ca", "drop-old", expect=None)
+    assert refused.returncode != 0 and "ZT-WAITING" in refused.stderr
+    assert b.status()["replica"] in refused.stderr and a.status()["replica"] not in refused.stderr
+    city.stop()
+    city.start()
+    b.sync()
+    b.sync()
+    city.run("ca", "drop-old")
+    assert "ZT-NOT-FOUND" in city.run("ca", "drop-old", expect=None).stderr
+    for county in (a, b, c):
+        county.sync()
+        assert (county.dir / "ca.pem").read_text().count("BEGIN") == 1
+        county.sync()
+    city.stop()
+    city.start()
+    assert [x["generation"] for x in city.json("status")["authorities"]] == [2]
+    make_county("d").enrol(city, 431024).sync()
+    assert sorted(f.name for f in city.dir.glob("*ca*")) == ["ca-2.key", "ca-2.pem"]
+
+
+def test_dropped_by_force_who_was_away_must_enrol_anew(make_city, make_county):
+    city = make_city()
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    city.stop()
+    city.run("ca", "rotate")  # without the daemon
+    city.run("ca", "drop-old", "--force")
+    city.start()
+    done = a.sync(expect=None)
+    assert done.returncode != 0 and "ZT-AUTH" in done.stderr
+    make_county("b").enrol(city, 431021).sync()
