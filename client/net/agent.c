@@ -4,10 +4,10 @@
  *
  *  - One process of a directory talks to the city: agent.lock. `sync` beside a running agent asks it for
  *    a fresh session by a number in the replica's file, and reads the outcome there.
- *  - Changes made by other processes are noticed by a watch on the directory and, should that fail, by a
+ *  - Changes made by other processes are noticed by a watch on the file and, should that fail, by a
  *    look every second.
- *  - What the agent is doing stands in the replica's file; it is written at most every half second, for
- *    each writing is a synced commit. */
+ *  - What the agent is doing stands in the replica's file; it is written at most every half second, and
+ *    not synced: after a power cut it is written anew. */
 #include "client/net/agent.h"
 
 #include "client/cmd/home.h"
@@ -24,7 +24,6 @@
 #include <time.h>
 
 #define LOOK_MS        1000   /* without a watch */
-#define SOON_MAX_MS    64     /* after a write was seen */
 #define TELL_MS        500    /* between two writings of the state */
 #define TELL_MOVED_MS  5000   /* between two that only say that it goes on */
 #define TELL_AGAIN_MS  5000   /* after one that failed: each may have waited long for the file */
@@ -42,7 +41,7 @@ struct agent {
     struct certificate certificate;
     struct tls_config *tls;
     struct link *link; /* NULL: none open */
-    uv_timer_t connect, look, tell, soon;
+    uv_timer_t connect, look, tell;
     uv_fs_event_t watch;
     uv_signal_t sigterm, sigint;
     bool once;    /* sync: one session */
@@ -53,7 +52,6 @@ struct agent {
     uint64_t seed;
     msec_t city_time, city_time_at; /* the latest known, and when by the loop's clock */
     int64_t others;                 /* store_others() at the last look */
-    uint64_t soon_ms;
     int64_t ask, answered;          /* of a command: last seen, last settled */
     msec_t within;                  /* once: without progress */
     uint64_t blob_bytes;            /* of attachments, last told */
@@ -147,8 +145,10 @@ static bool is_settled(const struct agent *g)
 /* What could not be written stays due: the state that lasts is the one that must be read. */
 static void tell(struct agent *g)
 {
-    int ret = store_begin(store_of(g), NULL);
+    int ret;
 
+    store_relax_next(store_of(g));
+    ret = store_begin(store_of(g), NULL);
     if (ret != 0) {
         log_warning("agent: state not written -> again soon state=%s code=%s", g->state_name,
                     err_code(ret));
@@ -227,7 +227,6 @@ static void finish(struct agent *g)
     close_handle((uv_handle_t *)&g->connect);
     close_handle((uv_handle_t *)&g->look);
     close_handle((uv_handle_t *)&g->tell);
-    close_handle((uv_handle_t *)&g->soon);
     close_handle((uv_handle_t *)&g->watch);
     close_handle((uv_handle_t *)&g->sigterm);
     close_handle((uv_handle_t *)&g->sigint);
@@ -472,32 +471,16 @@ static void on_look(uv_timer_t *timer)
     tell_bytes(timer->data);
 }
 
-/* A write is seen in the directory before its commit can be read: look again, ever more rarely. One that
- * is made by our own programs says so when it can be read (store_touch). */
-static void on_soon(uv_timer_t *timer)
-{
-    struct agent *g = timer->data;
-
-    look(g);
-    if (g->stopping || g->soon_ms >= SOON_MAX_MS)
-        return;
-    g->soon_ms *= 2;
-    (void)uv_timer_start(&g->soon, on_soon, g->soon_ms, 0); /* cannot fail with a callback */
-}
-
+/* Our own programs touch the file when what they committed can be read (store_touch). Its log is not
+ * watched: most of what is written there is ours, and each page would be told. */
 static void on_watch(uv_fs_event_t *watch, const char *name, int what, int status)
 {
     struct agent *g = watch->data;
 
+    (void)name;
     (void)what;
-    if (status != 0 || name == NULL || g->stopping)
-        return;
-    if (strcmp(name, "replica.db") == 0)
+    if (status == 0 && !g->stopping)
         look(g);
-    if (strcmp(name, "replica.db-wal") != 0 || g->stopping)
-        return;
-    g->soon_ms = 1;
-    (void)uv_timer_start(&g->soon, on_soon, 1, 0); /* several at once are one look */
 }
 
 /* ---- life ---- */
@@ -510,15 +493,17 @@ static void init_timer(struct agent *g, uv_timer_t *timer)
 
 static void start_handles(struct agent *g)
 {
+    char path[HOME_PATH_MAX];
+
     init_timer(g, &g->connect);
     init_timer(g, &g->look);
     init_timer(g, &g->tell);
-    init_timer(g, &g->soon);
     (void)uv_timer_start(&g->look, on_look, LOOK_MS, LOOK_MS); /* as above */
     (void)uv_fs_event_init(&g->loop, &g->watch);               /* the same */
     g->watch.data = g;
-    if (uv_fs_event_start(&g->watch, on_watch, g->home->dir, 0) != 0)
-        log_warning("agent: directory not watched -> looking every second");
+    if (home_path(g->home->dir, "replica.db", path, NULL) != 0 ||
+        uv_fs_event_start(&g->watch, on_watch, path, 0) != 0)
+        log_warning("agent: file not watched -> looking every second");
     (void)uv_signal_init(&g->loop, &g->sigterm); /* none fails for these signals */
     (void)uv_signal_init(&g->loop, &g->sigint);
     g->sigterm.data = g;
@@ -718,20 +703,21 @@ static int wait_for_agent(struct home *home, msec_t within, struct err *err)
     struct timespec pause = {.tv_nsec = 20 * 1000000L};
     msec_t until = wall_clock() + within;
     uint64_t moved = 0, now_at;
-    struct replica_facts f;
+    struct statement said;
     int64_t ask = (int64_t)wall_clock();
     int ret = store_meta_put_int(replica_store(home->replica), AGENT_META_ASK, ask, err);
 
     if (ret != 0)
         return ret;
+    store_touch(replica_store(home->replica));
     while ((ret = read_outcome(home, ask, err)) == 1) {
         (void)nanosleep(&pause, NULL); /* woken early, it looks early */
         if (!home_agent_runs(home->dir))
             return E_BUSY; /* it ended: the caller does it */
-        ret = replica_facts(home->replica, &f, err);
+        ret = replica_says(home->replica, &said, err);
         if (ret != 0)
             return ret;
-        now_at = f.acked_n +
+        now_at = said.acked_n +
                  (uint64_t)store_meta_int(replica_store(home->replica), AGENT_META_BYTES, 0);
         if (now_at != moved)
             until = wall_clock() + within;

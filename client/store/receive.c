@@ -14,6 +14,7 @@ struct batch {
     struct stream_head at; /* moves with every entry */
     struct arena a;        /* of one entry */
     bool more;             /* the act goes on */
+    bool bare;             /* nothing is pending: the tables show the streams' rows */
 };
 
 static int corrupt(const struct batch *b, const char *what, struct err *err)
@@ -256,6 +257,23 @@ static int drop_own(struct batch *b, const struct arriving *x, struct err *err)
     return sql_run(r->st[RS_REFUSED_DEL], err);
 }
 
+/* A new record that nothing can lie over: it need not be looked up. */
+static int add_one(struct batch *b, const struct kind *kind, const struct arriving *x,
+                   struct err *err)
+{
+    struct row *row = row_new(&b->a, kind, &x->p.c.record);
+    int ret;
+
+    if (row == NULL || apply_entry(&b->a, row, &x->p.c, &x->p.v, x->e.seq, false) != 0)
+        return err_set(err, E_NOMEM, NULL);
+    ret = store_row_comes(b->r->store, row, err);
+    if (ret == 0)
+        ret = drop_own(b, x, err);
+    if (ret == 0)
+        ret = store_row_add(b->r->store, row, err);
+    return ret == E_EXISTS ? corrupt(b, "与台账不符", err) : ret;
+}
+
 static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
 {
     const struct kind *kind = catalogue_kind(x->p.c.kind);
@@ -266,6 +284,8 @@ static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
 
     if (kind == NULL || kind->stream == STREAM_RULE_NONE)
         return drop_own(b, x, err); /* of a newer catalogue: the log keeps it */
+    if (b->bare && x->p.c.op == OP_CREATE)
+        return add_one(b, kind, x, err);
     ret = overlay_base(r, &b->a, kind, &x->p.c.record, &base, &covered, err);
     if (ret != 0)
         return ret;
@@ -332,6 +352,16 @@ static int close_batch(struct batch *b, const struct head *h, struct slice head,
     return ret == 0 ? store_stream_put(r->store, &b->at, err) : ret;
 }
 
+static int find_bare(struct batch *b, struct err *err)
+{
+    sqlite3_stmt *st = b->r->st[RS_PENDING_FIRST];
+    int status = sql_step(st, err);
+
+    sql_done(st);
+    b->bare = status == 0;
+    return status < 0 ? status : 0;
+}
+
 static int take_batch(struct batch *b, uint32_t stream, uint64_t first_seq,
                       const struct arrived *entries, size_t n, struct slice head,
                       struct slice signature, struct err *err)
@@ -348,6 +378,7 @@ static int take_batch(struct batch *b, uint32_t stream, uint64_t first_seq,
     if (first_seq != b->at.seq + 1 || h.seq < b->at.seq + n)
         return err_set(err, E_PROTOCOL, "数据流 %u 的记录不连续（已有 %llu，来的从 %llu 起）",
                        stream, (unsigned long long)b->at.seq, (unsigned long long)first_seq);
+    ret = find_bare(b, err);
     for (size_t i = 0; ret == 0 && i < n; i++)
         ret = take_entry(b, &entries[i], err);
     return ret == 0 ? close_batch(b, &h, head, signature, err) : ret;

@@ -228,7 +228,7 @@ void projection_columns(struct buf *out, const struct kind *kind)
     }
 }
 
-static void put_text(struct buf *out, const struct kind *kind)
+static void add_text(struct buf *out, const struct kind *kind)
 {
     unsigned n = COL_FIRST_FIELD;
 
@@ -239,10 +239,17 @@ static void put_text(struct buf *out, const struct kind *kind)
     buf_str(out, ") VALUES (");
     for (unsigned i = 1; i <= n; i++)
         buf_printf(out, "%s?%u", i == 1 ? "" : ", ", i);
-    buf_str(out, ") ON CONFLICT (rid) DO UPDATE SET ");
+    buf_u8(out, ')');
+}
+
+static void put_text(struct buf *out, const struct kind *kind)
+{
+    unsigned n = COL_FIRST_FIELD;
+
+    add_text(out, kind);
+    buf_str(out, " ON CONFLICT (rid) DO UPDATE SET ");
     for (unsigned i = 1; i < COL_FIRST_FIELD; i++)
         buf_printf(out, "%s%s = ?%u", i == 1 ? "" : ", ", header_names[i], i + 1);
-    n = COL_FIRST_FIELD;
     for (unsigned i = 0; i < kind->n_fields; i++) {
         if (projection_has_column(&kind->fields[i]))
             buf_printf(out, ", \"%s\" = ?%u", kind->fields[i].name, ++n);
@@ -293,6 +300,7 @@ void projection_release(struct store *s)
 
         (void)sqlite3_finalize(k->get); /* repeats an old result, as below */
         (void)sqlite3_finalize(k->put);
+        (void)sqlite3_finalize(k->add);
         (void)sqlite3_finalize(k->del);
         for (unsigned f = 0; k->find != NULL && f < catalogue_kinds[i]->n_fields; f++)
             (void)sqlite3_finalize(k->find[f]);
@@ -516,22 +524,35 @@ static int bind_row(struct store *s, sqlite3_stmt *st, struct arena *a, const st
     return ret;
 }
 
+static int write_row(struct store *s, sqlite3_stmt *st, const struct row *row, struct err *err)
+{
+    struct arena a;
+    int ret;
+
+    arena_init(&a, 4u * ACT_MAX_BYTES);
+    ret = bind_row(s, st, &a, row, err);
+    if (ret == 0)
+        ret = sql_run(st, err);
+    else
+        sql_done(st);
+    arena_release(&a);
+    return ret;
+}
+
 int store_row_put(struct store *s, const struct row *row, struct err *err)
 {
     struct kind_sql *k = projection_kind(s, row->kind);
-    struct arena a;
     int ret = prepare_kind(s, row->kind, &k->put, put_text, err);
 
-    if (ret != 0)
-        return ret;
-    arena_init(&a, 4u * ACT_MAX_BYTES);
-    ret = bind_row(s, k->put, &a, row, err);
-    if (ret == 0)
-        ret = sql_run(k->put, err);
-    else
-        sql_done(k->put);
-    arena_release(&a);
-    return ret;
+    return ret == 0 ? write_row(s, k->put, row, err) : ret;
+}
+
+int store_row_add(struct store *s, const struct row *row, struct err *err)
+{
+    struct kind_sql *k = projection_kind(s, row->kind);
+    int ret = prepare_kind(s, row->kind, &k->add, add_text, err);
+
+    return ret == 0 ? write_row(s, k->add, row, err) : ret;
 }
 
 int store_row_delete(struct store *s, const struct kind *kind, const struct id *id,

@@ -133,6 +133,9 @@ int store_row_get(struct store *s, struct arena *a, const struct kind *kind, con
 
 /* Insert or replace. */
 int store_row_put(struct store *s, const struct row *row, struct err *err);
+
+/* Insert a record that is believed new. E_EXISTS. */
+int store_row_add(struct store *s, const struct row *row, struct err *err);
 int store_row_delete(struct store *s, const struct kind *kind, const struct id *id,
                      struct err *err);
 

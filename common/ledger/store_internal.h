@@ -23,7 +23,7 @@ enum store_stmt {
 
 /* Generated statements of one kind, prepared when first used. */
 struct kind_sql {
-    sqlite3_stmt *get, *put, *del;
+    sqlite3_stmt *get, *put, *add, *del;
     sqlite3_stmt **find; /* by field index */
 };
 

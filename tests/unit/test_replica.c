@@ -981,6 +981,32 @@ static void test_replica__released_refusal(void **state)
 
 /* ---- what must not be taken ---- */
 
+/* A record that is made, but is there already: the tables are not the log's. */
+static void test_replica__made_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct arrived e;
+    struct signed_head h;
+    struct id id;
+
+    seed(f);
+    id = new_application(f, &f->a, "甲");
+    push(f, &f->a, 1);
+    assert_int_equal(store_row_add(replica_store(f->b.r), row_at(f, &f->a, "application", &id), NULL),
+                     0);
+    arrive(&f->city.site, &f->b.facts.id, 4, 4, &e);
+    head_at(&f->city, &f->city.site, 4, &h);
+    assert_int_equal(replica_apply(f->b.r, SITE, 4, &e, 1, buf_slice(&h.head),
+                                   (struct slice){h.signature, HASH_SIZE}, &f->err),
+                     E_CORRUPT);
+    assert_int_equal(store_row_delete(replica_store(f->b.r), catalogue_kind_named("application"),
+                                      &id, NULL),
+                     0);
+    buf_release(&h.head);
+    deliver(f, &f->b);
+    assert_rebuilds(f, &f->b);
+}
+
 /* Any byte that is not the city's: nothing of the batch is taken, and the true batch still is. */
 static void test_replica__takes_nothing_false(void **state)
 {
@@ -1463,6 +1489,7 @@ int main(void)
         CASE(refusal_family),
         CASE(refused_edit_uncovers),
         CASE(released_refusal),
+        CASE(made_twice),
         CASE(takes_nothing_false),
         CASE(false_sidecar),
         CASE(head_ahead),
