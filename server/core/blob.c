@@ -152,6 +152,10 @@ int server_blob_recv_want(struct server_session *s, const struct server_event *e
     memcpy(l->attachment.b, m->attachment.data, ID_SIZE);
     l->offset = m->offset;
     l->size = 0;
+    if (s->hands_in) { /* it receives nothing */
+        put_done(l, up, E_REVOKED);
+        return 0;
+    }
     l->state = SERVER_LANE_CHECKING;
     ask(s, ev, up, SERVER_LANE_DOWN, SERVER_BLOB_FIND);
     return 0;
