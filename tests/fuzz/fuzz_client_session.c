@@ -3,6 +3,7 @@
  * must not come to harm by them. */
 #include "client/core/session.h"
 #include "common/base/err.h"
+#include "common/wire/check.h"
 #include "common/catalogue/catalogue.h"
 
 #include <assert.h>
@@ -11,6 +12,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SITE      431021u
+#define BLOB_BYTES   (WIRE_CHUNK_MAX + 7u)
 #define STEPS_MAX 200u
 #define ISSUED    1700000000000u
 #define LIFE      (90ull * 24 * 3600 * 1000)
@@ -36,12 +38,15 @@ enum step {
     STEP_RENEWED,
     STEP_REQUEST,
     STEP_KEPT,
+    STEP_BLOB,
+    STEP_BLOB_ANSWER,
     STEPS
 };
 
 struct world {
     struct rd in;
     struct client_session s;
+    struct client_blob_want blobs[CLIENT_LANES]; /* what was asked for and not answered */
     struct client_update up;
     struct arena arena;
     struct body_codec codec;
@@ -66,6 +71,14 @@ static void note_asked(struct world *w)
 {
     const struct client_update *up = &w->up;
 
+    for (size_t i = 0; i < CLIENT_LANES; i++) {
+        if (up->blob[i].ask == CLIENT_BLOB_NOTHING)
+            continue;
+        assert(w->blobs[i].ask == CLIENT_BLOB_NOTHING);
+        assert(up->blob[i].size <= WIRE_BLOB_MAX && up->blob[i].len <= WIRE_CHUNK_MAX);
+        assert(up->blob[i].offset + up->blob[i].bytes.len <= WIRE_BLOB_MAX);
+        w->blobs[i] = up->blob[i];
+    }
     if (up->check.wanted) {
         assert(!w->checking && up->check.n <= w->ledger.own_n && up->check.chain.len == HASH_SIZE);
         w->checking = true;
@@ -396,6 +409,77 @@ static void fail_store(struct world *w)
         answer_stored(w, E_FULL);
 }
 
+/* ---- attachments ---- */
+
+/* Of two attachments, at a place that fits or one that a byte says; chunks of the length that fits, or
+ * not. */
+static void give_blob(struct world *w)
+{
+    static uint8_t bytes[WIRE_CHUNK_MAX];
+    static const uint8_t hash[HASH_SIZE] = {5};
+    uint8_t bits = rd_u8(&w->in);
+    const struct client_lane *l = &w->s.lanes[bits >> 2 & 1];
+    struct id id = {{(uint8_t)(1 + (bits >> 3 & 1))}};
+    uint64_t offset = bits >> 4 & 1 ? rd_u8(&w->in) : l->offset, left = l->size - l->offset;
+    Ztc__BlobHave have = ZTC__BLOB_HAVE__INIT;
+    Ztc__BlobWant want = ZTC__BLOB_WANT__INIT;
+    Ztc__BlobChunk chunk = ZTC__BLOB_CHUNK__INIT;
+    Ztc__BlobDone done = ZTC__BLOB_DONE__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    have.attachment = want.attachment = chunk.attachment = done.attachment =
+        wire_data((struct slice){id.b, ID_SIZE});
+    have.hash = wire_data((struct slice){hash, HASH_SIZE});
+    have.size = BLOB_BYTES;
+    want.offset = chunk.offset = offset;
+    chunk.bytes.data = bytes;
+    chunk.bytes.len = left == 0 || left > WIRE_CHUNK_MAX ? WIRE_CHUNK_MAX : left;
+    if (bits >> 5 & 1)
+        chunk.bytes.len = 1 + rd_u8(&w->in);
+    done.has_code = bits >> 6 != 0;
+    done.code = wire_data(slice_str(bits >> 7 ? "ZT-BLOB-LOST" : "ZT-BUSY"));
+    switch (bits & 3) {
+    case 0:
+        frame_put_blob_have(&made, &have);
+        break;
+    case 1:
+        frame_put_blob_want(&made, &want);
+        break;
+    case 2:
+        frame_put_blob_chunk(&made, &chunk);
+        break;
+    default:
+        frame_put_blob_done(&made, &done);
+        break;
+    }
+    give_made(w, &made);
+}
+
+/* The disk or the file answers for one lane: well, or with what a byte says. */
+static void answer_blob(struct world *w)
+{
+    static const int rets[] = {0, 0, 0, 0, E_IO, E_CORRUPT, E_BLOB_LOST, E_FULL};
+    static uint8_t bytes[WIRE_CHUNK_MAX];
+    uint8_t bits = rd_u8(&w->in);
+    enum client_lane_name lane = (enum client_lane_name)(bits & 1);
+    struct client_blob_want want = w->blobs[lane];
+    struct client_event ev = {.kind = CLIENT_BLOB, .ledger = w->ledger};
+
+    if (want.ask == CLIENT_BLOB_NOTHING)
+        return;
+    w->blobs[lane].ask = CLIENT_BLOB_NOTHING;
+    ev.blob.lane = lane;
+    ev.blob.ask = want.ask;
+    ev.blob.ret = rets[bits >> 1 & 7];
+    ev.blob.found = bits >> 4 & 1;
+    ev.blob.attachment.b[0] = (uint8_t)(1 + (bits >> 5 & 1));
+    ev.blob.size = BLOB_BYTES;
+    ev.blob.offset = lane == CLIENT_LANE_DOWN && bits >> 6 & 1 ? WIRE_CHUNK_MAX : 0;
+    ev.blob.bytes = (struct slice){bytes, want.len};
+    step(w, ev);
+}
+
 /* ---- the rest ---- */
 
 static void drain(struct world *w)
@@ -468,6 +552,13 @@ static void one_step(struct world *w)
         break;
     case STEP_KEPT:
         answer_kept(w, 0);
+        break;
+    case STEP_BLOB:
+        give_blob(w);
+        break;
+    case STEP_BLOB_ANSWER:
+        answer_blob(w);
+        step(w, (struct client_event){.kind = CLIENT_BLOB_LOOK});
         break;
     case STEP_END:
     case STEPS:

@@ -3,6 +3,7 @@
  * answers of the store in any order, time, the end. The machine judges itself after each step; what
  * it asks of the store must be something a store can do. */
 #include "common/base/err.h"
+#include "common/wire/check.h"
 #include "server/core/session.h"
 
 #include <assert.h>
@@ -12,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SITE       431021u
 #define ACCEPTED_N 3u
+#define BLOB_BYTES   (WIRE_CHUNK_MAX + 7u)
 #define STEPS_MAX  200u
 
 enum step {
@@ -34,12 +36,15 @@ enum step {
     STEP_RENEW,
     STEP_RENEWED,
     STEP_TOLD, /* other CAs, a decision */
+    STEP_BLOB,
+    STEP_BLOB_ANSWER,
     STEPS
 };
 
 struct world {
     struct rd in;
     struct server_session s;
+    struct server_blob_want blobs[SERVER_LANES]; /* what was asked for and not answered */
     struct server_update up;
     struct arena arena;
     struct body_codec codec;
@@ -63,6 +68,14 @@ static void note_asked(struct world *w)
 {
     const struct server_update *up = &w->up;
 
+    for (size_t i = 0; i < SERVER_LANES; i++) {
+        if (up->blob[i].ask == SERVER_BLOB_NOTHING)
+            continue;
+        assert(w->blobs[i].ask == SERVER_BLOB_NOTHING);
+        assert(up->blob[i].size <= WIRE_BLOB_MAX && up->blob[i].len <= WIRE_CHUNK_MAX);
+        assert(up->blob[i].offset + up->blob[i].bytes.len <= WIRE_BLOB_MAX);
+        w->blobs[i] = up->blob[i];
+    }
     if (up->ask != NULL) {
         assert(!w->asked && up->ask->replica.len == ID_SIZE);
         w->asked = true;
@@ -405,6 +418,76 @@ static void fail_store(struct world *w)
         answer_refusals(w, E_BUSY);
 }
 
+/* ---- attachments ---- */
+
+/* Of two attachments, at a place that fits or one that a byte says; chunks of the length that fits, or
+ * not. */
+static void give_blob(struct world *w)
+{
+    static uint8_t bytes[WIRE_CHUNK_MAX];
+    static const uint8_t hash[HASH_SIZE] = {5};
+    uint8_t bits = rd_u8(&w->in);
+    const struct server_lane *l = &w->s.lanes[bits >> 2 & 1];
+    struct id id = {{(uint8_t)(1 + (bits >> 3 & 1))}};
+    uint64_t offset = bits >> 4 & 1 ? rd_u8(&w->in) : l->offset, left = l->size - l->offset;
+    Ztc__BlobHave have = ZTC__BLOB_HAVE__INIT;
+    Ztc__BlobWant want = ZTC__BLOB_WANT__INIT;
+    Ztc__BlobChunk chunk = ZTC__BLOB_CHUNK__INIT;
+    Ztc__BlobDone done = ZTC__BLOB_DONE__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    have.attachment = want.attachment = chunk.attachment = done.attachment =
+        wire_data((struct slice){id.b, ID_SIZE});
+    have.hash = wire_data((struct slice){hash, HASH_SIZE});
+    have.size = BLOB_BYTES;
+    want.offset = chunk.offset = offset;
+    chunk.bytes.data = bytes;
+    chunk.bytes.len = left == 0 || left > WIRE_CHUNK_MAX ? WIRE_CHUNK_MAX : left;
+    if (bits >> 5 & 1)
+        chunk.bytes.len = 1 + rd_u8(&w->in);
+    done.has_code = bits >> 6 != 0;
+    done.code = wire_data(slice_str(bits >> 7 ? "ZT-BLOB-LOST" : "ZT-BUSY"));
+    switch (bits & 3) {
+    case 0:
+        frame_put_blob_have(&made, &have);
+        break;
+    case 1:
+        frame_put_blob_want(&made, &want);
+        break;
+    case 2:
+        frame_put_blob_chunk(&made, &chunk);
+        break;
+    default:
+        frame_put_blob_done(&made, &done);
+        break;
+    }
+    give_made(w, &made);
+}
+
+/* The disk or the store answers for one lane: well, or with what a byte says. */
+static void answer_blob(struct world *w)
+{
+    static const int rets[] = {0, 0, 0, 0, E_IO, E_CORRUPT, E_DENIED, E_FULL};
+    static uint8_t bytes[WIRE_CHUNK_MAX];
+    uint8_t bits = rd_u8(&w->in);
+    enum server_lane_name lane = (enum server_lane_name)(bits & 1);
+    struct server_blob_want want = w->blobs[lane];
+    struct server_event ev = {.kind = SERVER_BLOB};
+
+    if (want.ask == SERVER_BLOB_NOTHING)
+        return;
+    w->blobs[lane].ask = SERVER_BLOB_NOTHING;
+    ev.blob.lane = lane;
+    ev.blob.ask = want.ask;
+    ev.blob.ret = rets[bits >> 1 & 7];
+    ev.blob.verified = bits >> 4 & 1;
+    ev.blob.offset = bits >> 5 & 1 ? WIRE_CHUNK_MAX : 0;
+    ev.blob.size = BLOB_BYTES;
+    ev.blob.bytes = (struct slice){bytes, want.len};
+    step(w, ev);
+}
+
 /* ---- the rest ---- */
 
 static void drain(struct world *w)
@@ -486,6 +569,12 @@ static void one_step(struct world *w)
         break;
     case STEP_TOLD:
         tell_of_more(w);
+        break;
+    case STEP_BLOB:
+        give_blob(w);
+        break;
+    case STEP_BLOB_ANSWER:
+        answer_blob(w);
         break;
     case STEP_END:
     case STEPS:
