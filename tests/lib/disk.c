@@ -372,6 +372,8 @@ struct disk_losses disk_cut_power(struct disk *d, const struct random *random)
     struct disk_losses l = {.unsynced = 0};
 
     end_processes(d);
+    if (d->fault.power)
+        disk_fault_set(d, NULL);
     d->down = false;
     cut_directory(d, random, &l);
     for (struct file *f = d->files; f != NULL; f = f->next)
@@ -414,6 +416,11 @@ static bool strikes(struct disk *d, enum disk_op op, bool longer)
         d->down = true;
     }
     return true;
+}
+
+bool disk_fault_full(const struct disk *d)
+{
+    return d->fault.full;
 }
 
 bool disk_is_down(const struct disk *d)

@@ -70,6 +70,8 @@ struct disk_fault {
 void disk_fault_set(struct disk *d, const struct disk_fault *f);
 unsigned disk_fault_hits(const struct disk *d); /* since it was set */
 
+bool disk_fault_full(const struct disk *d);
+
 /* A fault took the power, and disk_cut_power was not called yet. */
 bool disk_is_down(const struct disk *d);
 

@@ -31,7 +31,7 @@ static struct city_options city_options(struct world *w)
                                  .random = w->random,
                                  .signer = toy_signer(),
                                  .vfs = DISK_VFS,
-                                 .now = w->wall};
+                                 .now = world_clock(w, w->skew)};
 }
 
 static struct replica_keys replica_keys(struct world *w)
@@ -53,13 +53,22 @@ static void checkpoint_often(struct world *w, struct store *s)
     (void)sqlite3_wal_autocheckpoint(store_db(s), 10 + (int)world_roll(w, 300)); /* cannot fail */
 }
 
+bool computers_excuse(const struct disk *d, int ret)
+{
+    bool io = ret == E_IO || ret == E_FULL || ret == E_NOTFOUND; /* the last: a file not opened */
+
+    return disk_is_down(d) || (io && disk_fault_hits(d) > 0);
+}
+
 bool computers_open_city(struct world *w)
 {
     struct city_options o = city_options(w);
     struct err err = {.ret = 0};
+    int ret = city_open(CITY_PATH, &o, &w->city, &err);
 
-    if (city_open(CITY_PATH, &o, &w->city, &err) != 0) {
-        world_fail(w, "the city does not open: %s", err.text);
+    if (ret != 0) {
+        if (!computers_excuse(w->city_disk, ret))
+            world_fail(w, "the city does not open: %s", err.text);
         return false;
     }
     checkpoint_often(w, city_store(w->city));
@@ -77,10 +86,17 @@ bool computers_open_replica(struct world *w, struct sim_replica *r)
     struct replica_facts f;
     struct err err = {.ret = 0};
     char path[32];
+    int ret;
 
     replica_path(r, path);
-    if (replica_open(path, &keys, &r->r, &err) != 0 || replica_facts(r->r, &f, &err) != 0) {
-        world_fail(w, "a replica does not open: %s", err.text);
+    ret = replica_open(path, &keys, &r->r, &err);
+    if (ret == 0)
+        ret = replica_facts(r->r, &f, &err);
+    if (ret != 0) {
+        if (!computers_excuse(r->disk, ret))
+            world_fail(w, "a replica does not open: %s", err.text);
+        replica_close(r->r);
+        r->r = NULL;
         return false;
     }
     checkpoint_often(w, replica_store(r->r));
@@ -105,21 +121,14 @@ static void check_promises(struct world *w)
     }
 }
 
-static void city_back(struct world *w, void *subject)
-{
-    (void)subject;
-    if (w->city != NULL || !computers_open_city(w))
-        return;
-    world_say(w, "city is back");
-    check_promises(w);
-}
-
 /* The processes of D end, by a kill or with the power. True: the power. */
 static bool end_processes(struct world *w, struct disk *d)
 {
     struct disk_losses l;
 
-    if (world_roll(w, 3) == 0) {
+    if (disk_is_down(d)) {
+        w->counts[SIM_POWER_MIDWAY]++;
+    } else if (world_roll(w, 3) == 0) {
         disk_kill(d);
         return false;
     }
@@ -132,19 +141,42 @@ static bool end_processes(struct world *w, struct disk *d)
     return true;
 }
 
+/* The power may go while a store is being opened, too. */
+static void restart_disk(struct world *w, struct disk *d)
+{
+    if (disk_is_down(d))
+        (void)end_processes(w, d);
+}
+
+static void city_back(struct world *w, void *subject)
+{
+    (void)subject;
+    if (w->city != NULL)
+        return;
+    if (!computers_open_city(w)) {
+        restart_disk(w, w->city_disk);
+        world_at(w, 3000, city_back, NULL);
+        return;
+    }
+    world_say(w, "city is back");
+    check_promises(w);
+}
+
 void computers_crash_city(struct world *w)
 {
     world_say(w, "city crashes");
     w->counts[SIM_CRASH_CITY]++;
-    (void)end_processes(w, w->city_disk);
-    network_city_down(w);
+    network_city_down(w, !end_processes(w, w->city_disk));
     writer_drop_all(w);
     city_rollback(w->city);
     city_close(w->city);
     w->city = NULL;
+    w->hold = 0;
+    w->retry_ms = 0;
     world_at(w, 50 + world_roll(w, 5000), city_back, NULL);
 }
 
+/* The cursor of the site's stream; 0 when it cannot be read, as on a disk that is down. */
 static uint64_t taken_in(struct sim_replica *r)
 {
     struct stream_head h;
@@ -156,8 +188,13 @@ static void replica_back(struct world *w, void *subject)
 {
     struct sim_replica *r = subject;
 
-    if (r->r != NULL || !computers_open_replica(w, r))
+    if (r->r != NULL)
         return;
+    if (!computers_open_replica(w, r)) {
+        restart_disk(w, r->disk);
+        world_at(w, 3000, replica_back, r);
+        return;
+    }
     world_say(w, "replica %u is back", r->no);
     w->counts[SIM_TAKEN_IN_LOST] += taken_in(r) < r->cursor;
     if (taken_in(r) < r->cursor && r->killed)
@@ -173,11 +210,23 @@ void computers_crash_replica(struct world *w, struct sim_replica *r)
     w->counts[SIM_CRASH_REPLICA]++;
     r->cursor = taken_in(r);
     r->killed = !end_processes(w, r->disk);
-    if (r->link != NULL)
+    if (r->link != NULL && r->killed)
         network_cut(w, r->link, true);
+    else if (r->link != NULL)
+        network_half_open(w, r->link, TO_COUNTY);
     replica_close(r->r);
     r->r = NULL;
     world_at(w, 100 + world_roll(w, 20000), replica_back, r);
+}
+
+void computers_look(struct world *w)
+{
+    if (w->city != NULL && disk_is_down(w->city_disk))
+        computers_crash_city(w);
+    for (unsigned i = 0; i < w->n_replicas; i++) {
+        if (w->replicas[i].r != NULL && disk_is_down(w->replicas[i].disk))
+            computers_crash_replica(w, &w->replicas[i]);
+    }
 }
 
 /* ---- the template ---- */
@@ -202,7 +251,7 @@ static bool enrol(struct world *w, struct sim_replica *r)
 
     random_fill(&w->random, secret, sizeof secret);
     random_fill(&w->random, r->id.b, ID_SIZE);
-    ret = city_token_add(w->city, r->site, secret, w->wall + 1000, &err);
+    ret = city_token_add(w->city, r->site, secret, world_clock(w, 0) + 1000, &err);
     if (ret == 0)
         ret = city_enrol(w->city, secret, &r->id, issue, NULL, &f.site, &f.k, &f.clerk, &err);
     f.id = r->id;
@@ -241,7 +290,7 @@ static bool found(struct world *w)
         world_fail(w, "no template: %s", err.text);
         return false;
     }
-    ok = city_begin(w->city, w->wall, &err) == 0 && people_settle(w) && enrol_pool(w);
+    ok = city_begin(w->city, world_clock(w, 0), &err) == 0 && people_settle(w) && enrol_pool(w);
     if (ok && city_commit(w->city, &err) != 0)
         world_fail(w, "the beginning is not kept: %s", err.text);
     city_close(w->city);

@@ -11,8 +11,6 @@
 #define EVENT_ARENA (24u << 20)
 #define REST_MAX    (64u << 20)
 
-enum { TO_CITY, TO_COUNTY };
-
 static struct sim_replica *replica_of(struct link *l)
 {
     return &l->w->replicas[l->replica];
@@ -25,25 +23,56 @@ static void client_event(struct link *l, struct client_event *ev);
 static void deliver(struct world *w, void *subject);
 static void deliver_back(struct world *w, void *subject);
 
-static void send_bytes(struct link *l, int dir, struct buf *out)
+/* When what is sent now arrives: behind what went before, and not before a partition ends. */
+static msec_t due(struct link *l, int dir, enum chunk_fault fault)
 {
-    struct chunk *c;
-    msec_t delay = 1 + world_roll(l->w, 40);
+    struct world *w = l->w;
+    msec_t at = w->now + 1 + world_roll(w, 40);
 
-    if (out->len == 0)
-        return;
-    c = mem_alloc(sizeof *c + out->len);
+    if (fault == CHUNK_DELAYED) {
+        w->counts[SIM_DELAYED]++;
+        at += 2000 + world_roll(w, 60000);
+    }
+    if (at < replica_of(l)->blocked_until[dir])
+        at = replica_of(l)->blocked_until[dir];
+    if (l->due[dir] < at)
+        l->due[dir] = at;
+    return l->due[dir];
+}
+
+static struct chunk *new_chunk(const struct buf *out, enum chunk_fault fault)
+{
+    struct chunk *c = mem_alloc(sizeof *c + out->len);
+
     if (c == NULL)
         abort();
     c->next = NULL;
+    c->fault = fault;
     c->len = out->len;
     memcpy(c->data, out->p, out->len);
+    return c;
+}
+
+static void send_bytes(struct link *l, int dir, struct buf *out)
+{
+    enum chunk_fault fault = l->fault[dir];
+    struct chunk *c;
+
+    if (out->len == 0)
+        return;
+    world_trace(l->w, out->p, out->len);
+    l->fault[dir] = CHUNK_WHOLE;
+    if (fault == CHUNK_LOST) {
+        world_say(l->w, "a chunk %s replica %u is lost", dir == TO_CITY ? "of" : "for", l->replica);
+        l->w->counts[SIM_LOST]++;
+        l->hole[dir] = true;
+    } else {
+        c = new_chunk(out, fault);
+        *l->pipe_end[dir] = c;
+        l->pipe_end[dir] = &c->next;
+        world_at(l->w, due(l, dir, fault) - l->w->now, dir == TO_CITY ? deliver : deliver_back, l);
+    }
     buf_clear(out);
-    *l->pipe_end[dir] = c;
-    l->pipe_end[dir] = &c->next;
-    if (l->due[dir] < l->w->now + delay)
-        l->due[dir] = l->w->now + delay;
-    world_at(l->w, l->due[dir] - l->w->now, dir == TO_CITY ? deliver : deliver_back, l);
 }
 
 static void drop_pipe(struct link *l, int dir)
@@ -81,10 +110,8 @@ static void server_timer(struct world *w, void *subject)
         network_server_event(l, &ev);
 }
 
-static void hang_up(struct world *w, void *subject)
-{
-    network_cut(w, subject, true);
-}
+static void server_hang_up(struct world *w, void *subject);
+static void client_hang_up(struct world *w, void *subject);
 
 static void server_follow(struct link *l)
 {
@@ -104,7 +131,7 @@ static void server_follow(struct link *l)
     if (up->deadline != 0)
         world_at(w, up->deadline > w->now ? up->deadline - w->now : 0, server_timer, l);
     if (up->close != SERVER_KEEP && l->server_open)
-        world_at(w, up->close == SERVER_CLOSE_NOW ? 0 : 200, hang_up, l);
+        world_at(w, up->close == SERVER_CLOSE_NOW ? 0 : 200, server_hang_up, l);
 }
 
 void network_server_event(struct link *l, struct server_event *ev)
@@ -115,7 +142,7 @@ void network_server_event(struct link *l, struct server_event *ev)
 
     arena_init(&own, EVENT_ARENA);
     ev->now = l->w->now;
-    ev->clock = l->w->wall;
+    ev->clock = world_clock(l->w, l->w->skew);
     ev->arena = given != NULL ? given : &own;
     ev->codec = &l->codec;
     server_session_step(&l->ss, ev, &l->sup);
@@ -156,7 +183,8 @@ static void server_bytes(struct link *l, struct slice data)
         if (ret != 0) {
             ev.kind = SERVER_BROKEN;
             ev.broken = ret;
-            world_fail(l->w, "the city cannot read a frame of ours: %s", err_code(ret));
+            if (!l->garbage)
+                world_fail(l->w, "the city cannot read a frame of ours: %s", err_code(ret));
         } else if (frame != NULL) {
             ev.frame = frame;
         } else {
@@ -179,23 +207,6 @@ static void server_rest(struct link *l)
     buf_init(&l->rest[TO_CITY], REST_MAX);
     server_bytes(l, buf_slice(&rest));
     buf_release(&rest);
-}
-
-static void deliver(struct world *w, void *subject)
-{
-    struct link *l = subject;
-    struct chunk *c;
-
-    (void)w;
-    if (l->stalled)
-        return;
-    c = take_chunk(l, TO_CITY);
-    if (c == NULL)
-        return;
-    server_rest(l);
-    if (l->server_open)
-        server_bytes(l, (struct slice){c->data, c->len});
-    mem_free(c);
 }
 
 /* ---- the county's end ---- */
@@ -225,6 +236,26 @@ static void client_apply(struct link *l, const Ztc__Entries *m, struct arena *a,
     exchange_take(r, &batch, ret, err);
 }
 
+static void welcome(struct link *l, struct replica *r, const Ztc__Welcome *m, struct answers *out)
+{
+    struct err err = {.ret = 0};
+    int ret = exchange_welcome(r, m, &err);
+
+    replica_of(l)->attempt = 0;
+    if (ret != 0)
+        out->ev[out->n++] = (struct client_event){.kind = CLIENT_BROKEN, .ret = ret};
+}
+
+/* A disk may fail; nothing else may. */
+static void judge_answers(struct link *l, const struct answers *a, const struct err *err)
+{
+    for (unsigned i = 0; i < a->n; i++) {
+        if (a->ev[i].ret != 0 && !computers_excuse(replica_of(l)->disk, a->ev[i].ret))
+            world_fail(l->w, "replica %u cannot do its part: %s %s", l->replica,
+                       err_code(a->ev[i].ret), err->text);
+    }
+}
+
 /* The work an update asks for, in the order of the store. */
 static void client_work(struct link *l, struct arena *a, struct answers *out)
 {
@@ -235,12 +266,12 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
     out->n = 0;
     if (r == NULL)
         return;
-    if (up->welcome != NULL && exchange_welcome(r, up->welcome, &err) != 0)
-        world_fail(l->w, "Welcome is not believed: %s", err.text);
+    if (up->welcome != NULL)
+        welcome(l, r, up->welcome, out);
     if (up->check.wanted)
         exchange_check(r, up, &out->ev[out->n++], &err);
     if (up->store_refused != NULL) {
-        exchange_refused(r, up, l->w->wall, &out->ev[out->n++], &err);
+        exchange_refused(r, up, world_clock(l->w, replica_of(l)->skew), &out->ev[out->n++], &err);
         l->w->counts[SIM_REFUSED]++;
         if (slice_eq(wire_slice(up->store_refused->code), slice_str(err_code(E_AFTER))) ||
             slice_eq(wire_slice(up->store_refused->code), slice_str(err_code(E_PARENT))))
@@ -254,11 +285,7 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
         client_apply(l, up->apply, a, &out->ev[out->n++], &err);
     if (up->load.wanted)
         exchange_load(r, up, &l->codec, &l->packed, &out->ev[out->n++], &err);
-    for (unsigned i = 0; i < out->n; i++) {
-        if (out->ev[i].ret != 0)
-            world_fail(l->w, "replica %u cannot do its part: %s %s", l->replica,
-                       err_code(out->ev[i].ret), err.text);
-    }
+    judge_answers(l, out, &err);
 }
 
 static void client_event(struct link *l, struct client_event *ev)
@@ -270,7 +297,7 @@ static void client_event(struct link *l, struct client_event *ev)
 
     arena_init(&own, EVENT_ARENA);
     ev->now = w->now;
-    ev->clock = w->wall;
+    ev->clock = world_clock(w, replica_of(l)->skew);
     if (ev->arena == NULL)
         ev->arena = &own;
     client_session_step(&l->cs, ev, &l->cup);
@@ -285,7 +312,7 @@ static void client_event(struct link *l, struct client_event *ev)
         if (l->cup.deadline != 0)
             world_at(w, l->cup.deadline > w->now ? l->cup.deadline - w->now : 0, client_timer, l);
         if (l->cup.close != CLIENT_KEEP)
-            world_at(w, l->cup.close == CLIENT_CLOSE_NOW ? 0 : 200, hang_up, l);
+            world_at(w, l->cup.close == CLIENT_CLOSE_NOW ? 0 : 200, client_hang_up, l);
     }
     for (unsigned i = 0; i < answers.n && l->client_open && w->why[0] == '\0'; i++)
         client_event(l, &answers.ev[i]);
@@ -315,15 +342,20 @@ static void client_bytes(struct link *l, struct slice data)
         data.p += taken;
         data.len -= taken;
         ev.arena = &a;
-        if (ret != 0)
-            world_fail(l->w, "the county cannot read a frame of the city: %s", err_code(ret));
-        else if (frame != NULL)
+        if (ret != 0) {
+            ev.kind = CLIENT_BROKEN;
+            ev.ret = ret;
+            if (!l->garbage)
+                world_fail(l->w, "the county cannot read a frame of the city: %s", err_code(ret));
+        } else if (frame != NULL) {
             ev.frame = frame;
-        else
+        } else {
             ev.kind = CLIENT_HEARD;
-        if (ret == 0)
-            client_event(l, &ev);
+        }
+        client_event(l, &ev);
         arena_release(&a);
+        if (ret != 0)
+            return;
     }
 }
 
@@ -338,23 +370,74 @@ static void client_rest(struct link *l)
     buf_release(&rest);
 }
 
-static void deliver_back(struct world *w, void *subject)
+/* ---- arriving ---- */
+
+static void receive(struct link *l, int dir, struct slice data)
 {
-    struct link *l = subject;
+    if (dir == TO_CITY) {
+        server_rest(l);
+        if (l->server_open)
+            server_bytes(l, data);
+        return;
+    }
+    client_rest(l);
+    if (!l->client_open)
+        return;
+    if (l->cs.state == CLIENT_UP_TO_DATE)
+        l->w->counts[SIM_LIVE]++;
+    client_bytes(l, data);
+}
+
+/* What TLS does not take ends the connection, for both or, when the alert gets lost, for the receiver. A
+ * frame reader must stand garbage by itself all the same. */
+static void refuse(struct link *l, int dir)
+{
+    static const uint8_t garbage[16] = {0xff, 0xff, 0xff, 0xff, 0xff};
+    const struct frame_reader *reader = dir == TO_CITY ? &l->server_in : &l->client_in;
+    struct world *w = l->w;
+
+    if (reader->in.len == 0 && l->rest[dir].len == 0 && world_roll(w, 3) == 0) {
+        w->counts[SIM_GARBAGE]++;
+        l->garbage = true;
+        receive(l, dir, (struct slice){garbage, sizeof garbage});
+    } else if (world_roll(w, 2) == 0) {
+        network_cut(w, l, true);
+    } else {
+        network_half_open(w, l, dir);
+    }
+}
+
+static void arrive(struct link *l, int dir)
+{
+    struct world *w = l->w;
     struct chunk *c;
 
-    if (l->stalled)
+    if (l->silent[dir])
         return;
-    c = take_chunk(l, TO_COUNTY);
+    c = take_chunk(l, dir);
     if (c == NULL)
         return;
-    client_rest(l);
-    if (l->client_open) {
-        if (l->cs.state == CLIENT_UP_TO_DATE)
-            w->counts[SIM_LIVE]++;
-        client_bytes(l, (struct slice){c->data, c->len});
-    }
+    w->counts[SIM_CORRUPTED] += c->fault == CHUNK_CORRUPTED;
+    w->counts[SIM_TWICE] += c->fault == CHUNK_TWICE;
+    if (l->hole[dir] || c->fault == CHUNK_CORRUPTED)
+        refuse(l, dir);
+    else
+        receive(l, dir, (struct slice){c->data, c->len});
+    if (c->fault == CHUNK_TWICE)
+        refuse(l, dir);
     mem_free(c);
+}
+
+static void deliver(struct world *w, void *subject)
+{
+    (void)w;
+    arrive(subject, TO_CITY);
+}
+
+static void deliver_back(struct world *w, void *subject)
+{
+    (void)w;
+    arrive(subject, TO_COUNTY);
 }
 
 /* ---- opening and closing ---- */
@@ -369,6 +452,12 @@ static void server_gone(struct link *l)
     network_server_event(l, &ev);
 }
 
+static void try_again(struct world *w, struct sim_replica *r, uint32_t retry_after)
+{
+    world_at(w, client_backoff(r->attempt++, retry_after, world_roll(w, UINT64_MAX)),
+             network_connect, r);
+}
+
 static void client_gone(struct link *l)
 {
     struct sim_replica *r = replica_of(l);
@@ -378,15 +467,22 @@ static void client_gone(struct link *l)
         return;
     l->client_open = false;
     client_event(l, &ev);
+    if (!client_backoff_helps(l->cs.cause))
+        world_fail(l->w, "replica %u waits for a person: %s", r->no, err_code(l->cs.cause));
     if (r->r != NULL && !r->offline && r->link == l)
-        world_at(l->w, client_backoff(r->attempt++, l->cs.retry_after, world_roll(l->w, UINT64_MAX)),
-                 network_connect, r);
+        try_again(l->w, r, l->cs.retry_after);
 }
 
 static void late_server_gone(struct world *w, void *subject)
 {
     (void)w;
     server_gone(subject);
+}
+
+static void late_client_gone(struct world *w, void *subject)
+{
+    (void)w;
+    client_gone(subject);
 }
 
 /* BOTH ends learn at once, or the county now and the city later. */
@@ -400,17 +496,65 @@ void network_cut(struct world *w, struct link *l, bool both)
     if (both) {
         server_gone(l);
     } else {
-        l->stalled = true;
+        l->silent[TO_CITY] = l->silent[TO_COUNTY] = true;
         world_at(w, 1000 + world_roll(w, 60000), late_server_gone, l);
     }
     client_gone(l);
 }
 
-void network_city_down(struct world *w)
+void network_half_open(struct world *w, struct link *l, int dir)
+{
+    (void)w;
+    l->silent[TO_CITY] = l->silent[TO_COUNTY] = true;
+    if (dir == TO_CITY)
+        server_gone(l);
+    else
+        client_gone(l);
+}
+
+/* One end closes; the other hears of it when the line lets it, or never. */
+static void close_end(struct link *l, int end, void (*later)(struct world *w, void *subject))
+{
+    struct world *w = l->w;
+    int dir = end == TO_CITY ? TO_COUNTY : TO_CITY; /* the way the news takes */
+    msec_t blocked = replica_of(l)->blocked_until[dir];
+
+    if (!l->silent[dir] && blocked <= w->now) {
+        network_cut(w, l, true);
+        return;
+    }
+    if (!l->silent[dir])
+        world_at(w, blocked - w->now, later, l);
+    network_half_open(w, l, end);
+}
+
+static void server_hang_up(struct world *w, void *subject)
+{
+    struct link *l = subject;
+
+    if (!l->server_open)
+        return;
+    w->counts[SIM_WATCHDOG] += l->ss.cause == E_TIMEOUT;
+    close_end(l, TO_CITY, late_client_gone);
+}
+
+static void client_hang_up(struct world *w, void *subject)
+{
+    struct link *l = subject;
+
+    if (!l->client_open)
+        return;
+    w->counts[SIM_WATCHDOG] += l->cs.cause == E_TIMEOUT;
+    close_end(l, TO_COUNTY, late_server_gone);
+}
+
+void network_city_down(struct world *w, bool told)
 {
     for (struct link *l = w->links; l != NULL; l = l->next) {
-        if (l->server_open)
+        if (l->server_open && (told || world_roll(w, 2) == 0))
             network_cut(w, l, true);
+        else if (l->server_open)
+            network_half_open(w, l, TO_CITY);
     }
 }
 
@@ -441,45 +585,88 @@ static struct link *new_link(struct world *w, struct sim_replica *r)
     return l;
 }
 
-void network_connect(struct world *w, void *subject)
+/* The handshake goes both ways. */
+static bool reaches(const struct world *w, const struct sim_replica *r)
 {
-    struct sim_replica *r = subject;
-    struct client_facts facts;
-    struct client_event up = {.kind = CLIENT_CONNECTED, .facts = &facts};
-    struct server_event open = {.kind = SERVER_OPEN};
-    struct err err = {.ret = 0};
+    return w->city != NULL && r->blocked_until[TO_CITY] <= w->now &&
+           r->blocked_until[TO_COUNTY] <= w->now;
+}
 
-    if (r->r == NULL || r->offline || (r->link != NULL && r->link->client_open))
-        return;
-    if (w->city == NULL) {
-        world_at(w, client_backoff(r->attempt++, 0, world_roll(w, UINT64_MAX)), network_connect, r);
-        return;
-    }
+static void open_link(struct world *w, struct sim_replica *r)
+{
+    struct server_event open = {.kind = SERVER_OPEN};
+    struct server_event hold = {.kind = SERVER_HOLD, .hold = w->hold};
+
     w->counts[SIM_CONNECT]++;
     if (r->link != NULL && r->link->server_open)
         w->counts[SIM_LATE_CLOSE]++;
     r->link = new_link(w, r);
     open.open.replica = r->id;
     open.open.site = r->site;
+    network_server_event(r->link, &hold);
     network_server_event(r->link, &open);
-    if (exchange_facts(r->r, "sim/1", &facts, &err) != 0) {
-        world_fail(w, "no facts for Hello: %s", err.text);
+}
+
+void network_connect(struct world *w, void *subject)
+{
+    struct sim_replica *r = subject;
+    struct client_facts facts;
+    struct client_event up = {.kind = CLIENT_CONNECTED, .facts = &facts};
+    struct err err = {.ret = 0};
+    int ret;
+
+    if (r->r == NULL || r->offline || (r->link != NULL && r->link->client_open))
+        return;
+    if (!reaches(w, r)) {
+        w->counts[SIM_UNREACHED]++;
+        try_again(w, r, w->city == NULL ? 0 : client_options_preset.connect_within);
         return;
     }
-    client_event(r->link, &up);
+    open_link(w, r);
+    ret = exchange_facts(r->r, "sim/1", &facts, &err);
+    if (ret == 0) {
+        client_event(r->link, &up);
+        return;
+    }
+    if (!computers_excuse(r->disk, ret))
+        world_fail(w, "no facts for Hello: %s", err.text);
+    network_cut(w, r->link, true);
+}
+
+static void local_again(struct world *w, void *subject)
+{
+    network_local(w, subject);
 }
 
 void network_local(struct world *w, struct sim_replica *r)
 {
     struct client_event ev = {.kind = CLIENT_LOCAL};
     struct err err = {.ret = 0};
+    int ret;
 
-    if (r->link == NULL || !r->link->client_open)
+    if (r->r == NULL || r->link == NULL || !r->link->client_open)
         return;
-    if (exchange_ledger(r->r, &ev.ledger, &err) != 0)
-        world_fail(w, "the replica does not count: %s", err.text);
-    else
+    ret = exchange_ledger(r->r, &ev.ledger, &err);
+    if (ret == 0)
         client_event(r->link, &ev);
+    else if (computers_excuse(r->disk, ret))
+        world_at(w, 1000, local_again, r);
+    else
+        world_fail(w, "the replica does not count: %s", err.text);
+}
+
+/* The store refuses to be written, or (0) takes again what it is given: sessions are told, new ones too. */
+void network_hold(struct world *w, int why)
+{
+    if (w->hold == why)
+        return;
+    w->hold = why;
+    for (struct link *l = w->links; l != NULL; l = l->next) {
+        struct server_event ev = {.kind = SERVER_HOLD, .hold = why};
+
+        if (l->server_open)
+            network_server_event(l, &ev);
+    }
 }
 
 void network_advanced(struct world *w, const struct server_head *heads, size_t n)

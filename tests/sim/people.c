@@ -365,16 +365,22 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
 
     for (unsigned i = 0; i < n; i++)
         look(r, a, &d[i], edits[i], &n_edits[i]);
-    ret = replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, w->wall, &err);
+    ret = replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, world_clock(w, r->skew), &err);
     if (ret != 0) {
-        w->counts[SIM_LOCAL_REFUSED]++;
-        world_say(w, "replica %u: not taken: %s %s", r->no, err_code(ret),
-                  err.text);
-        if (ret == E_INTERNAL || ret == E_CORRUPT || ret == E_IO)
+        bool disk = computers_excuse(r->disk, ret);
+
+        w->counts[disk ? SIM_NOT_KEPT : SIM_LOCAL_REFUSED]++;
+        world_say(w, "replica %u: not taken: %s %s", r->no, err_code(ret), err.text);
+        if (!disk && (ret == E_INTERNAL || ret == E_CORRUPT || ret == E_IO || ret == E_FULL))
             world_fail(w, "a replica cannot write: %s", err.text);
         return;
     }
-    if (replica_facts(r->r, &f, &err) != 0)
+    ret = replica_facts(r->r, &f, &err);
+    if (ret != 0 && computers_excuse(r->disk, ret)) {
+        r->durable_n++; /* at least the first of them */
+        return;
+    }
+    if (ret != 0)
         world_fail(w, "no facts: %s", err.text);
     r->durable_n = f.own_n;
     w->counts[SIM_ACT]++;
@@ -419,11 +425,13 @@ static bool resolve(struct world *w, struct sim_replica *r, struct arena *a)
     struct draft drafts[2];
     struct err err = {.ret = 0};
     unsigned n = 0;
+    int ret;
 
-    if (replica_conflicts(r->r, first_conflict, &d, &err) != 0) {
+    ret = replica_conflicts(r->r, first_conflict, &d, &err);
+    if (ret != 0 && !computers_excuse(r->disk, ret))
         world_fail(w, "conflicts cannot be shown: %s", err.text);
+    if (ret != 0)
         return false;
-    }
     if (!d.found)
         return false;
     if (d.tag != 0 && world_roll(w, 2) == 0 && d.v.type != V_SEALED && d.v.type != V_ERASED) {
@@ -490,7 +498,7 @@ static int nth_submission(void *ctx, struct row *row)
     return 1;
 }
 
-bool people_city_act(struct world *w, struct arena *a)
+int people_city_act(struct world *w, struct arena *a)
 {
     const struct kind *kind = catalogue_kind_named("submission");
     struct decide d = {.a = a};
@@ -501,8 +509,10 @@ bool people_city_act(struct world *w, struct arena *a)
     int ret;
 
     ret = store_row_each(city_store(w->city), kind, nth_submission, &d, &err);
-    if (ret < 0 || !d.found || city_actor(w->city, CITY_ACCOUNT_LOGIN, &act.actor, &err) != 0)
-        return false;
+    if (ret >= 0 && d.found)
+        ret = city_actor(w->city, CITY_ACCOUNT_LOGIN, &act.actor, &err);
+    if (ret < 0 || !d.found)
+        return ret < 0 ? ret : 0;
     if (d.tag == 0) {
         fill(&f, "received_by", value_str("王干事"));
         c.from = slice_str("submitted");
@@ -523,5 +533,5 @@ bool people_city_act(struct world *w, struct arena *a)
     world_say(w, "city: %.*s: %s", (int)c.to.len, (const char *)c.to.p, ret == 0 ? "ok" : err.text);
     if (ret == 0)
         w->counts[SIM_CITY_ACT]++;
-    return ret == 0;
+    return ret;
 }

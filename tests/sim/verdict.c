@@ -252,6 +252,44 @@ static void judge_history(struct world *w)
     }
 }
 
+/* ---- no silent stall ---- */
+
+#define LATE 1000u
+
+static void watch_client(struct world *w, const struct link *l)
+{
+    const struct client_session *cs = &l->cs;
+    msec_t deadline = client_session_deadline(cs);
+
+    if (deadline == 0 || deadline + LATE < w->now)
+        world_fail(w, "replica %u is %s and waits without a deadline", l->replica,
+                   client_state_name(cs->state));
+    if (!client_session_complete(cs) && client_session_reason(cs) == 0 &&
+        cs->progress_at + cs->options->stall_within + cs->options->hello_within < w->now)
+        world_fail(w, "replica %u is %s, without progress for %llu s", l->replica,
+                   client_state_name(cs->state),
+                   (unsigned long long)((w->now - cs->progress_at) / 1000));
+}
+
+static void watch_server(struct world *w, const struct link *l)
+{
+    if (l->sup.deadline == 0 || l->sup.deadline + LATE < w->now)
+        world_fail(w, "the city's session with replica %u is %s and waits without a deadline",
+                   l->replica, server_state_name(l->ss.state));
+}
+
+void verdict_watch(struct world *w)
+{
+    for (const struct link *l = w->links; l != NULL; l = l->next) {
+        if (l->client_open)
+            watch_client(w, l);
+        if (l->server_open)
+            watch_server(w, l);
+    }
+}
+
+/* ---- after healing ---- */
+
 void verdict_judge(struct world *w)
 {
     struct city_tables city;

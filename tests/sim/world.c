@@ -1,4 +1,4 @@
-/* Time, chance, faults, and the course of one seed: settle, live with faults, heal, be judged. */
+/* Time, chance, and the course of one seed: begin, live with faults, heal, be judged. */
 #include "tests/sim/world_internal.h"
 
 #include "common/base/mem.h"
@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 #define EPOCH       1767225600000u /* 2026-01-01, when every world begins */
-#define HEAL_WITHIN (4u * 3600u * 1000u)
+#define HEAL_WITHIN (30u * 60u * 1000u) /* of deadlines, back-offs and what is left to send */
+#define WATCH_EVERY 5000u
 #define STEPS_MAX   2000000u
 
 const char *const sim_event_text[SIM_EVENT_KINDS] = {
@@ -49,6 +50,28 @@ void world_say(struct world *w, const char *fmt, ...)
 uint64_t world_roll(struct world *w, uint64_t bound)
 {
     return random_below(&w->random, bound);
+}
+
+void world_trace(struct world *w, const void *p, size_t len)
+{
+    const uint8_t *b = p;
+    uint64_t h = w->trace ^ len;
+
+    for (; len >= 8; b += 8, len -= 8) {
+        uint64_t word;
+
+        memcpy(&word, b, 8);
+        h = (h ^ word) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    for (; len > 0; b++, len--)
+        h = (h ^ *b) * 0x100000001b3u;
+    w->trace = h;
+}
+
+msec_t world_clock(const struct world *w, int64_t skew)
+{
+    return (msec_t)((int64_t)(EPOCH + w->now) + skew);
 }
 
 /* ---- events in time ---- */
@@ -101,67 +124,6 @@ static struct event next_event(struct world *w)
     return first;
 }
 
-/* ---- faults ---- */
-
-static void come_online(struct world *w, void *subject)
-{
-    struct sim_replica *r = subject;
-
-    r->offline = false;
-    network_connect(w, r);
-}
-
-static void one_fault(struct world *w)
-{
-    struct sim_replica *r = &w->replicas[world_roll(w, w->n_replicas)];
-
-    switch (world_roll(w, 8)) {
-    case 0:
-        if (w->city != NULL)
-            computers_crash_city(w);
-        break;
-    case 1:
-        w->crash_before = true;
-        break;
-    case 2:
-    case 3:
-        w->crash_after = true;
-        break;
-    case 4:
-        computers_crash_replica(w, r);
-        break;
-    case 5:
-        if (r->link != NULL && r->link->client_open) {
-            world_say(w, "link of replica %u delivers nothing more", r->no);
-            w->counts[SIM_STALL]++;
-            r->link->stalled = true;
-        }
-        break;
-    case 6:
-        if (!r->offline) {
-            w->counts[SIM_OFFLINE]++;
-            r->offline = true;
-            if (r->link != NULL)
-                network_cut(w, r->link, true);
-            world_at(w, 60000 + world_roll(w, 600000), come_online, r);
-        }
-        break;
-    default:
-        if (r->link != NULL)
-            network_cut(w, r->link, world_roll(w, 2) == 0);
-    }
-}
-
-static void fault_due(struct world *w, void *subject)
-{
-    (void)subject;
-    if (w->healing || w->faults_left == 0)
-        return;
-    w->faults_left--;
-    one_fault(w);
-    world_at(w, 200 + world_roll(w, 12000), fault_due, NULL);
-}
-
 /* ---- the course of a seed ---- */
 
 /* Both streams are taken in up to the city's heads. */
@@ -194,30 +156,46 @@ static bool quiet(const struct world *w)
     return true;
 }
 
+static void watch(struct world *w, void *subject)
+{
+    (void)subject;
+    verdict_watch(w);
+    world_at(w, WATCH_EVERY, watch, NULL);
+}
+
+static void heal(struct world *w)
+{
+    world_say(w, "healing begins");
+    w->healing = true;
+    w->healing_since = w->now;
+    faults_heal(w);
+}
+
+static void happen(struct world *w)
+{
+    struct event e = next_event(w);
+    uint64_t what[] = {e.at, e.no};
+
+    w->now = e.at;
+    world_trace(w, what, sizeof what);
+    e.fire(w, e.subject);
+    computers_look(w);
+}
+
 static void live(struct world *w)
 {
-    msec_t heal_by = 0;
-
     for (unsigned steps = 0; w->why[0] == '\0'; steps++) {
-        struct event e;
-
-        if (w->acts_left == 0 && !w->healing) {
-            w->healing = true;
-            w->crash_before = w->crash_after = false;
-            heal_by = w->now + HEAL_WITHIN;
-            world_say(w, "healing begins");
-        }
+        if (w->acts_left == 0 && !w->healing)
+            heal(w);
         if (w->healing && quiet(w))
             return;
-        if (steps > STEPS_MAX || w->n_heap == 0 || (w->healing && w->now > heal_by)) {
+        if (steps > STEPS_MAX || w->n_heap == 0 ||
+            (w->healing && w->now > w->healing_since + HEAL_WITHIN)) {
             world_fail(w, "backlog does not end: %s",
                        w->n_heap == 0 ? "nothing is due any more" : "time is up");
             return;
         }
-        e = next_event(w);
-        w->now = e.at;
-        w->wall = EPOCH + w->now;
-        e.fire(w, e.subject);
+        happen(w);
     }
 }
 
@@ -228,7 +206,6 @@ static void begin(struct world *w, const struct world_options *o, char why[1024]
     w->o = o;
     w->why = why;
     w->now = 1;
-    w->wall = EPOCH + 1;
     w->random = random_seeded_init(&w->seeded, o->seed);
     w->jobs_end = &w->jobs;
 }
@@ -259,27 +236,36 @@ static void clean_up(struct world *w)
     mem_free(w);
 }
 
-int world_run(const struct world_options *o, uint64_t counts[SIM_EVENT_KINDS], char why[1024])
+static void add_result(const struct world *w, struct world_result *ret)
+{
+    for (unsigned i = 0; i < SIM_EVENT_KINDS; i++)
+        ret->counts[i] += w->counts[i];
+    ret->trace += w->trace;
+    if (w->healing && ret->healing < w->now - w->healing_since)
+        ret->healing = w->now - w->healing_since;
+}
+
+int world_run(const struct world_options *o, struct world_result *ret)
 {
     struct world *w = mem_alloc(sizeof *w);
 
     if (w == NULL)
         return -1;
-    begin(w, o, why);
+    begin(w, o, ret->why);
     w->acts_left = o->acts;
-    w->faults_left = o->faults + (unsigned)world_roll(w, 4);
+    w->faults_left = o->faults + (unsigned)world_roll(w, 6);
     w->edits = mem_calloc(EDITS_MAX, sizeof *w->edits);
     if (w->edits == NULL)
         world_fail(w, "out of memory");
     if (w->why[0] == '\0' && computers_begin(w)) {
         people_begin(w);
-        world_at(w, 500, fault_due, NULL);
+        faults_begin(w);
+        world_at(w, WATCH_EVERY, watch, NULL);
         live(w);
     }
     if (w->why[0] == '\0')
         verdict_judge(w);
-    for (unsigned i = 0; i < SIM_EVENT_KINDS; i++)
-        counts[i] += w->counts[i];
+    add_result(w, ret);
     clean_up(w);
-    return why[0] == '\0' ? 0 : -1;
+    return ret->why[0] == '\0' ? 0 : -1;
 }

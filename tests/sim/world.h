@@ -38,7 +38,26 @@
     X(OFFLINE, "replica left offline for long")                                                    \
     X(VOID, "records voided")                                                                      \
     X(FORWARDED, "submissions sent up")                                                            \
-    X(LIVE, "entries pushed to a waiting replica")
+    X(LIVE, "entries pushed to a waiting replica")                                                 \
+    X(POWER_MIDWAY, "power cuts in the middle of a write")                                         \
+    X(LOST, "chunks lost on the way")                                                              \
+    X(DELAYED, "chunks delayed")                                                                   \
+    X(TWICE, "chunks that came twice")                                                             \
+    X(CORRUPTED, "chunks corrupted, refused by TLS")                                               \
+    X(GARBAGE, "garbage that reached the frame reader")                                            \
+    X(HALF_OPEN, "connections half open")                                                          \
+    X(PARTITION, "partitions both ways")                                                           \
+    X(ONE_WAY, "partitions one way")                                                               \
+    X(UNREACHED, "connection attempts that reached nobody")                                        \
+    X(FULL_CITY, "disk full at the city")                                                          \
+    X(FULL_COUNTY, "disk full at a county")                                                        \
+    X(IO_CITY, "I/O errors at the city")                                                           \
+    X(IO_COUNTY, "I/O errors at a county")                                                         \
+    X(RETRIED, "groups the city's store took at a later try")                                      \
+    X(NOT_KEPT, "acts that a county's disk did not take")                                          \
+    X(CLOCK_CITY, "the city's clock jumped")                                                       \
+    X(CLOCK_COUNTY, "a county's clock jumped")                                                     \
+    X(WATCHDOG, "sessions ended by a deadline")
 
 enum sim_event {
 #define X(name, text) SIM_##name,
@@ -58,8 +77,15 @@ struct world_options {
     unsigned faults;
 };
 
-/* Run one seed to its end and judge it. 0, or non-zero with the failure in WHY. */
-int world_run(const struct world_options *o, uint64_t counts[SIM_EVENT_KINDS], char why[1024]);
+struct world_result {
+    uint64_t counts[SIM_EVENT_KINDS];
+    uint64_t trace;  /* of everything that happened, in its order; of several worlds the sum */
+    msec_t healing;  /* from the end of the faults until nothing was left to do; the longest */
+    char why[1024];  /* the failure; empty: none */
+};
+
+/* Run one seed to its end, judge it and add to RET. Non-zero: it failed. */
+int world_run(const struct world_options *o, struct world_result *ret);
 
 /* Before the first world: the beginning that all of them share. */
 int world_prepare(char why[1024]);

@@ -21,8 +21,14 @@ struct event {
 
 /* ---- the network ---- */
 
+enum { TO_CITY, TO_COUNTY };
+
+/* What befalls the next chunk of a direction. */
+enum chunk_fault { CHUNK_WHOLE, CHUNK_LOST, CHUNK_DELAYED, CHUNK_TWICE, CHUNK_CORRUPTED };
+
 struct chunk {
     struct chunk *next;
+    enum chunk_fault fault;
     size_t len;
     uint8_t data[];
 };
@@ -32,14 +38,18 @@ struct link {
     struct world *w;
     struct link *next;
     unsigned replica;
-    bool client_open, server_open, stalled;
+    bool client_open, server_open;
+    bool silent[2]; /* nothing comes through any more, and nobody is told */
+    bool hole[2];   /* a chunk is missing: the next one does not fit */
+    bool garbage;   /* reached a frame reader */
+    enum chunk_fault fault[2];
     struct client_session cs;
     struct client_update cup;
     struct frame_reader client_in;
     struct server_session ss;
     struct server_update sup;
     struct frame_reader server_in;
-    struct chunk *pipe[2], **pipe_end[2]; /* 0: to the city, 1: to the county */
+    struct chunk *pipe[2], **pipe_end[2]; /* by direction */
     msec_t due[2];                        /* no chunk overtakes another */
     struct buf rest[2];                   /* came while reading was paused */
     struct body_codec codec;
@@ -86,6 +96,8 @@ struct sim_replica {
     uint64_t durable_n; /* own_n after the last act it was told is kept */
     uint64_t cursor;    /* of the site's stream when it crashed */
     bool killed;        /* then: the power stayed */
+    msec_t blocked_until[2]; /* by direction: a partition */
+    int64_t skew;            /* of its clock */
 };
 
 struct record {
@@ -113,7 +125,9 @@ struct world {
     const struct world_options *o;
     struct random_seeded seeded;
     struct random random;
-    msec_t now, wall; /* wall = epoch of the world + now */
+    msec_t now;
+    int64_t skew; /* of the city's clock */
+    uint64_t trace;
     struct event *heap;
     size_t n_heap, cap_heap;
     uint64_t next_no;
@@ -126,6 +140,8 @@ struct world {
     unsigned n_told;
     struct job *jobs, **jobs_end;
     bool commit_due;
+    int hold;          /* why the city's sessions take no changes; 0: they do */
+    unsigned retry_ms; /* 0 while the city's store takes what it is given */
     bool crash_before, crash_after; /* at the next commit of a push */
 
     struct sim_replica replicas[REPLICAS_MAX];
@@ -138,6 +154,7 @@ struct world {
     struct id studio[2], member[2]; /* by place of the site */
     unsigned acts_left, faults_left;
     bool healing;
+    msec_t healing_since;
 };
 
 
@@ -147,6 +164,8 @@ void world_say(struct world *w, const char *fmt, ...) __attribute__((format(prin
 void world_at(struct world *w, msec_t delay, void (*fire)(struct world *w, void *subject),
               void *subject);
 uint64_t world_roll(struct world *w, uint64_t bound);
+void world_trace(struct world *w, const void *p, size_t len); /* into the hash of what happened */
+msec_t world_clock(const struct world *w, int64_t skew);      /* what a clock that is off shows */
 
 /* computers.c */
 int computers_template(struct world *w);
@@ -157,13 +176,37 @@ bool computers_open_city(struct world *w);
 bool computers_open_replica(struct world *w, struct sim_replica *r);
 void computers_crash_city(struct world *w);
 void computers_crash_replica(struct world *w, struct sim_replica *r);
+void computers_look(struct world *w); /* crash those whose power a fault took */
+
+/* The store's failure RET is the fault of a disk that fails just now. */
+bool computers_excuse(const struct disk *d, int ret);
+
+/* faults.c, and one file for each kind of fault: what happens while people work. HEAL takes away what
+ * lasts. R is a replica picked by chance. */
+void faults_begin(struct world *w);
+void faults_heal(struct world *w);
+
+struct fault {
+    unsigned weight;
+    void (*strike)(struct world *w, struct sim_replica *r);
+};
+struct faults {
+    const struct fault *list;
+    unsigned n;
+};
+extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks;
+
+void fault_disks_heal(struct world *w);
+void fault_network_heal(struct world *w);
 
 /* network.c */
 void network_connect(struct world *w, void *replica);
 void network_cut(struct world *w, struct link *l, bool both);
+void network_half_open(struct world *w, struct link *l, int dir); /* only the end that DIR leads to learns */
 void network_local(struct world *w, struct sim_replica *r);
-void network_city_down(struct world *w);
+void network_city_down(struct world *w, bool told); /* TOLD: the counties hear of it */
 void network_server_event(struct link *l, struct server_event *ev);
+void network_hold(struct world *w, int why);
 void network_advanced(struct world *w, const struct server_head *heads, size_t n);
 void network_release(struct world *w);
 
@@ -180,10 +223,11 @@ void writer_read(struct link *l, const struct server_update *up);
 bool people_settle(struct world *w); /* once, in the template */
 void people_begin(struct world *w);
 void people_act(struct world *w, void *replica);
-bool people_city_act(struct world *w, struct arena *a);
+int people_city_act(struct world *w, struct arena *a); /* 0, a refusal, or the store's failure */
 uint64_t people_fingerprint(const struct value *v);
 
 /* verdict.c */
-void verdict_judge(struct world *w);
+void verdict_watch(struct world *w); /* while it lives */
+void verdict_judge(struct world *w); /* when it has healed */
 
 #endif

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JOB_ARENA (16u << 20)
+#define JOB_ARENA      (16u << 20)
+#define RETRY_FIRST_MS 100u
+#define RETRY_MAX_MS   3000u
 
 static void commit(struct world *w, void *subject);
 
@@ -142,7 +144,7 @@ static void read_now(struct world *w, void *subject)
         if (ev.read.ret == 0)
             ev.read.ret = city_head(w->city, r->stream, &ev.read.closing.head,
                                     &ev.read.closing.signature, &seq);
-        if (ev.read.ret != 0)
+        if (ev.read.ret != 0 && !computers_excuse(w->city_disk, ev.read.ret))
             world_fail(w, "the city cannot read its log: %s", err.text);
         ev.read.stream = r->stream;
         ev.read.first_seq = r->from;
@@ -197,6 +199,20 @@ static int add_refusal(void *ctx, const struct refusal *r)
     return 0;
 }
 
+static int check_cursor(struct world *w, struct job *job, const struct client_cursor *c,
+                        bool *ret_ok, struct err *err)
+{
+    struct entry e;
+    int ret;
+
+    *ret_ok = true;
+    if (c->seq == 0)
+        return 0;
+    ret = store_entry_get(city_store(w->city), c->stream, c->seq, &job->arena, &e, err);
+    *ret_ok = ret == 0 && memcmp(e.hash, c->hash, HASH_SIZE) == 0;
+    return ret == E_NOTFOUND ? 0 : ret;
+}
+
 static int facts(struct world *w, struct job *job, struct err *err)
 {
     const struct id *id = &job->link->ss.replica;
@@ -211,6 +227,8 @@ static int facts(struct world *w, struct job *job, struct err *err)
         ret = city_refusals(w->city, id, add_refusal, job, err);
     f->incarnation = city_incarnation(w->city);
     f->catalogue = CATALOGUE_VERSION;
+    if (ret != 0)
+        return ret;
     f->accepted_n = row.accepted_n;
     memcpy(f->accepted_chain, row.own_chain, HASH_SIZE);
     for (size_t i = 0; ret == 0 && i < 3; i++) {
@@ -224,15 +242,8 @@ static int facts(struct world *w, struct job *job, struct err *err)
     }
     for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++) {
         for (size_t k = 0; k < job->n_cursors; k++) {
-            struct entry e;
-
-            if (job->cursors[k].stream != streams[i])
-                continue;
-            f->cursor_ok[i] =
-                job->cursors[k].seq == 0 ||
-                (store_entry_get(city_store(w->city), streams[i], job->cursors[k].seq, &job->arena,
-                                 &e, NULL) == 0 &&
-                 memcmp(e.hash, job->cursors[k].hash, HASH_SIZE) == 0);
+            if (ret == 0 && job->cursors[k].stream == streams[i])
+                ret = check_cursor(w, job, &job->cursors[k], &f->cursor_ok[i], err);
         }
     }
     f->signed_heads = job->heads;
@@ -267,15 +278,16 @@ static int push(struct world *w, struct job *job, struct err *err)
     struct replica_row row;
     uint8_t chain[HASH_SIZE];
     size_t i = 0;
+    int ret = city_replica_get(w->city, id, &row, err);
 
-    if (city_replica_get(w->city, id, &row, err) != 0)
-        return E_INTERNAL;
+    if (ret != 0)
+        return ret;
     memcpy(chain, row.own_chain, HASH_SIZE);
     while (i < job->n) {
         struct act act = {.n = 0};
         bool refused = false;
-        int ret = one_act(w, job, i, chain, &act);
 
+        ret = one_act(w, job, i, chain, &act);
         if (ret != 0)
             return err_set(err, ret, "an act arrived damaged");
         if (i == 0)
@@ -289,13 +301,12 @@ static int push(struct world *w, struct job *job, struct err *err)
         job->answered_n = act.changes[act.n - 1].n;
         i += act.n;
     }
-    if (city_replica_get(w->city, id, &row, err) != 0)
-        return E_INTERNAL;
     return city_refusals(w->city, id, add_refusal, job, err);
 }
 
 static int run(struct world *w, struct job *job, struct err *err)
 {
+    job->n_refusals = 0; /* of a run that was rolled back */
     switch (job->kind) {
     case JOB_FACTS:
         return facts(w, job, err);
@@ -306,8 +317,7 @@ static int run(struct world *w, struct job *job, struct err *err)
     case JOB_REFUSALS:
         return city_refusals(w->city, &job->link->ss.replica, add_refusal, job, err);
     case JOB_CITY_ACT:
-        (void)people_city_act(w, &job->arena); /* a refusal is its author's affair */
-        return 0;
+        return people_city_act(w, &job->arena);
     }
     return E_INTERNAL;
 }
@@ -332,6 +342,7 @@ static void answer(struct job *job)
         break;
     case JOB_REFUSALS:
         ev.kind = SERVER_REFUSALS;
+        ev.refusals.ret = job->ret;
         ev.refusals.refusals = job->refusals;
         ev.refusals.n_refusals = job->n_refusals;
         break;
@@ -378,37 +389,107 @@ static bool has_push(const struct job *jobs)
     return false;
 }
 
-static void commit(struct world *w, void *subject)
+/* ---- one group, as server/net/uv_writer.c does it ---- */
+
+static bool is_read(const struct job *job)
+{
+    return job->kind == JOB_FACTS || job->kind == JOB_REFUSALS;
+}
+
+static void put_last(struct job ***end, struct job *job)
+{
+    job->next = NULL;
+    **end = job;
+    *end = &job->next;
+}
+
+/* Reading jobs do not wait for the group. */
+static void do_reads(struct world *w)
+{
+    struct job *reads = NULL, **reads_end = &reads, *jobs = w->jobs;
+
+    w->jobs = NULL;
+    w->jobs_end = &w->jobs;
+    while (jobs != NULL) {
+        struct job *next = jobs->next;
+
+        put_last(is_read(jobs) ? &reads_end : &w->jobs_end, jobs);
+        jobs = next;
+    }
+    while (reads != NULL) {
+        struct job *next = reads->next;
+        struct err err = {.ret = 0};
+
+        reads->ret = run(w, reads, &err);
+        if (reads->ret != 0 && !computers_excuse(w->city_disk, reads->ret))
+            world_fail(w, "the city cannot read for a session: %s %s", err_code(reads->ret),
+                       err.text);
+        answer(reads);
+        free_job(reads);
+        reads = next;
+    }
+}
+
+/* 0; or the store's failure. A refused act of the city's own is its author's affair. */
+static int run_group(struct world *w, struct err *err)
+{
+    for (struct job *job = w->jobs; job != NULL; job = job->next) {
+        *err = (struct err){.ret = 0};
+        job->ret = run(w, job, err);
+        if (job->ret != 0 && computers_excuse(w->city_disk, job->ret))
+            return job->ret;
+        if (job->ret != 0 && job->kind != JOB_CITY_ACT)
+            world_fail(w, "the city cannot do a job: %s %s", err_code(job->ret), err->text);
+    }
+    return 0;
+}
+
+/* The store took nothing: the group waits, but for what its people will try again by themselves. */
+static void put_off(struct world *w, int ret, const struct err *err)
 {
     struct job *jobs = w->jobs;
-    struct err err = {.ret = 0};
-    bool pushes = has_push(jobs);
 
-    (void)subject;
-    w->commit_due = false;
-    if (w->city == NULL || jobs == NULL)
-        return;
-    if (city_begin(w->city, w->wall, &err) != 0)
-        world_fail(w, "no transaction: %s", err.text);
-    for (struct job *job = jobs; job != NULL && w->why[0] == '\0'; job = job->next) {
-        job->ret = run(w, job, &err);
-        if (job->ret != 0)
-            world_fail(w, "the city cannot do a job: %s %s", err_code(job->ret), err.text);
+    world_say(w, "the city's store takes nothing: %s %s", err_code(ret), err->text);
+    if (!computers_excuse(w->city_disk, ret))
+        world_fail(w, "the city's store takes nothing: %s %s", err_code(ret), err->text);
+    city_rollback(w->city);
+    network_hold(w, ret);
+    w->jobs = NULL;
+    w->jobs_end = &w->jobs;
+    while (jobs != NULL) {
+        struct job *next = jobs->next;
+
+        if (jobs->link == NULL || !jobs->link->server_open)
+            free_job(jobs);
+        else
+            put_last(&w->jobs_end, jobs);
+        jobs = next;
     }
-    if (pushes && w->crash_before) {
-        w->crash_before = false;
-        w->counts[SIM_CRASH_BEFORE_COMMIT]++;
-        computers_crash_city(w);
-        return;
-    }
-    if (w->why[0] == '\0' && city_commit(w->city, &err) != 0)
-        world_fail(w, "no commit: %s", err.text);
-    if (pushes && w->crash_after) {
-        w->crash_after = false;
-        w->counts[SIM_CRASH_AFTER_COMMIT]++;
-        computers_crash_city(w);
-        return;
-    }
+    w->retry_ms = w->retry_ms == 0 ? RETRY_FIRST_MS : w->retry_ms * 2;
+    if (w->retry_ms > RETRY_MAX_MS)
+        w->retry_ms = RETRY_MAX_MS;
+    w->commit_due = true;
+    world_at(w, w->retry_ms, commit, NULL);
+}
+
+/* A crash that waits for this moment. */
+static bool crashes(struct world *w, bool *when, enum sim_event what)
+{
+    if (!*when || !has_push(w->jobs))
+        return false;
+    *when = false;
+    w->counts[what]++;
+    computers_crash_city(w);
+    return true;
+}
+
+static void answer_group(struct world *w)
+{
+    struct job *jobs = w->jobs;
+
+    w->counts[SIM_RETRIED] += w->retry_ms > 0;
+    w->retry_ms = 0;
+    network_hold(w, 0);
     w->jobs = NULL;
     w->jobs_end = &w->jobs;
     while (jobs != NULL) {
@@ -421,4 +502,29 @@ static void commit(struct world *w, void *subject)
     }
     if (w->why[0] == '\0')
         tell_heads(w);
+}
+
+static void commit(struct world *w, void *subject)
+{
+    struct err err = {.ret = 0};
+    int ret;
+
+    (void)subject;
+    w->commit_due = false;
+    if (w->city == NULL)
+        return;
+    do_reads(w);
+    if (w->jobs == NULL || w->why[0] != '\0')
+        return;
+    ret = city_begin(w->city, world_clock(w, w->skew), &err);
+    if (ret == 0)
+        ret = run_group(w, &err);
+    if (ret == 0 && crashes(w, &w->crash_before, SIM_CRASH_BEFORE_COMMIT))
+        return;
+    if (ret == 0 && w->why[0] == '\0')
+        ret = city_commit(w->city, &err);
+    if (ret != 0)
+        put_off(w, ret, &err);
+    else if (!crashes(w, &w->crash_after, SIM_CRASH_AFTER_COMMIT))
+        answer_group(w);
 }
