@@ -1,0 +1,322 @@
+"""A computer with a good certificate and bad intentions: the list of what it does is CASES below. Each case ends in a Bye with its code or a closed line; the
+daemon stays up, its memory within the bound below, and everybody else is served meanwhile. What was seen is printed
+(`./check integration` keeps it in its log)."""
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+
+import pytest
+
+from conftest import ROOT, MEMBER, wait_until
+
+sys.path.insert(0, str(ROOT / "tests" / "lib"))
+import hostile_peer as hp  # noqa: E402
+from hostile_peer import pb  # noqa: E402
+
+SITE, OTHER_SITE = 431021, 431081
+MEMORY_BOUND = 96 << 20  # bytes a daemon with few records may have grown to, whatever these cases do to it
+ZEROS = bytes(16)
+
+
+class Stage:
+    """A city, a hostile computer of one office, an honest one of another."""
+
+    def __init__(self, city, make_county):
+        self.city = city
+        self.county = make_county("hostile").enrol(city, SITE)
+        self.county.sync()
+        self.honest = make_county("honest").enrol(city, OTHER_SITE)
+        self.honest.sync()
+        self.replica = bytes.fromhex(self.county.status()["replica"].replace("-", ""))
+        self.actor = bytes.fromhex(self.county.json("user", "list")[0]["id"].replace("-", ""))
+        ini = (city.dir / "ztcd.ini").read_text(encoding="utf-8")
+        host, port = re.search(r"^listen = (.*):(\d+)$", ini, re.M).groups()
+        self.address = (host, int(port))
+
+    def peer(self, **more):
+        return hp.Peer(self.county.dir, self.replica, SITE, self.address, **more)
+
+    def memory(self, word="VmRSS"):
+        status = open(f"/proc/{self.city.daemon.process.pid}/status", encoding="ascii").read()
+        return int(re.search(rf"{word}:\s+(\d+) kB", status).group(1)) << 10
+
+    def change(self, n=1, **changed):
+        fields = {"replica": self.replica, "n": n, "stream": SITE, "actor": self.actor}
+        fields.update(changed)
+        return hp.change(**fields)
+
+    def honest_round_trip(self):
+        """Seconds until an honest computer's new record is at the city, acknowledged."""
+        begun = time.monotonic()
+        self.honest.add("member", f"name=丁{begun}"[:20], *MEMBER)
+        self.honest.sync()
+        return time.monotonic() - begun
+
+    def leave(self):
+        """Whatever was done to the city, it serves the honest, is whole, and has not grown beyond the bound."""
+        assert self.city.daemon.alive()
+        assert wait_until(lambda: self.honest.run("sync", expect=None).returncode == 0, 30)
+        self.honest_round_trip()
+        peak = self.memory("VmHWM")
+        print(f"memory: peak {peak >> 20} MiB, bound {MEMORY_BOUND >> 20} MiB")
+        assert peak <= MEMORY_BOUND
+        self.city.run("verify")
+
+
+@pytest.fixture
+def stage(city, make_county):
+    made = Stage(city, make_county)
+    yield made
+    made.leave()
+
+
+# ---- a frame, or a few, that are wrong ----
+
+def greeted(act):
+    def case(stage, peer):
+        peer.greet()
+        act(stage, peer)
+    return case
+
+
+def bare(frame):
+    return lambda stage, peer: peer.send(frame)
+
+
+def after(frame):
+    return greeted(lambda stage, peer: peer.send(frame))
+
+
+def pushed(make):
+    return greeted(lambda stage, peer: peer.send(make(stage)))
+
+
+def bomb(stage):
+    """Few bytes that expand to 64 MiB; the size says what a Push may have."""
+    return hp.push([stage.change()], size=983040, body=hp.compress(b"\x00" * (64 << 20), 19))
+
+
+def welcome():
+    return pb.Frame(welcome=pb.Welcome(protocol=1, city_time=1, incarnation=b"\x01" * 16, accepted_n=0, catalogue=1,
+                                       push_window=1, frame_max=4096, ping_every=1, dead_after=2, identity=1,
+                                       accepted_chain=bytes(32)))
+
+
+PING = pb.Frame(ping=pb.Ping(answer=True, clock=1))
+
+# name, the deed, the codes of Bye that fit ("": the line is closed without one)
+CASES = [
+    ("length of 4 GiB", lambda s, p: p.raw(b"\xff\xff\xff\xff"), ("ZT-TOO-BIG",)),
+    ("first frame above 4 KiB", lambda s, p: p.raw(struct.pack(">I", 4097) + bytes(4097)), ("ZT-TOO-BIG",)),
+    ("empty frame", lambda s, p: p.send(b""), ("ZT-MALFORMED",)),
+    ("noise for a frame", lambda s, p: p.send(bytes(range(200))), ("ZT-MALFORMED",)),
+    ("a kind that nobody knows", lambda s, p: p.send(b"\xfa\x07\x01\x00"), ("ZT-MALFORMED",)),
+    ("two kinds in one frame", lambda s, p: p.send(PING.SerializeToString() * 2), ("ZT-MALFORMED",)),
+    ("length in long form", lambda s, p: p.send(b"\x3a\x84\x00\x08\x01\x10\x01"), ("ZT-MALFORMED",)),
+    ("Push before Hello", lambda s, p: p.send(hp.push([s.change()])), ("ZT-PROTOCOL",)),
+    ("Ping before Hello", bare(PING), ("ZT-PROTOCOL",)),
+    ("Welcome from a county", bare(welcome()), ("ZT-PROTOCOL",)),
+    ("Hello for another replica", lambda s, p: p.send(p.hello_frame(replica=b"\x01" * 16)), ("ZT-AUTH",)),
+    ("no common protocol", lambda s, p: p.send(p.hello_frame(protocol_min=900, protocol_max=901)), ("ZT-VERSION",)),
+    ("protocol range upside down", lambda s, p: p.send(p.hello_frame(protocol_min=2)), ("ZT-MALFORMED",)),
+    ("software of a kilobyte", lambda s, p: p.send(p.hello_frame(software=b"x" * 1024)), ("ZT-MALFORMED",)),
+    ("software that is no text", lambda s, p: p.send(p.hello_frame(software=b"\xff\xfe")), ("ZT-MALFORMED",)),
+    ("cursor of another office's stream",
+     lambda s, p: p.send(p.hello_frame(cursors=[(OTHER_SITE, 0, bytes(32), ZEROS)])), ("ZT-DENIED",)),
+    ("cursor of the city's stream",
+     lambda s, p: p.send(p.hello_frame(cursors=[(2, 0, bytes(32), ZEROS)])), ("ZT-DENIED",)),
+    ("forged hash at a cursor",
+     lambda s, p: p.send(p.hello_frame(cursors=[(SITE, 1, b"\x09" * 32, b"\x01" * 16)])), ("ZT-FORK",)),
+    ("cursor in the future",
+     lambda s, p: p.send(p.hello_frame(cursors=[(SITE, 1 << 60, b"\x09" * 32, b"\x01" * 16)])), ("ZT-FORK",)),
+    ("forged chain of own changes", lambda s, p: p.send(p.hello_frame(own_chain=b"\x05" * 32)), ("ZT-FORK",)),
+    ("acknowledged more than was made",
+     lambda s, p: p.send(p.hello_frame(acked_n=5, acked_chain=bytes(32))), ("ZT-MALFORMED",)),
+    ("acknowledged what the city never answered",
+     lambda s, p: p.send(p.hello_frame(own_n=5, acked_n=5, acked_chain=bytes(32))), ("ZT-FORK",)),
+    ("a second Hello", greeted(lambda s, p: p.send(p.hello_frame())), ("ZT-PROTOCOL",)),
+    ("Entries from a county", after(pb.Frame(entries=pb.Entries(
+        stream=SITE, first_seq=1, count=1, size=10, body=hp.compress(b"0123456789"),
+        head=pb.SignedHead(head=b"x", signature=b"y")))), ("ZT-PROTOCOL",)),
+    ("Enrol on the wrong port", after(pb.Frame(enrol=pb.Enrol(
+        secret=bytes(32), csr=b"x", replica=b"\x01" * 16, software=b"x"))), ("ZT-PROTOCOL",)),
+    ("RefusedAck of nothing", after(pb.Frame(refused_ack=pb.RefusedAck(first_n=1, until_n=1))), ("ZT-PROTOCOL",)),
+    ("RefusedAck upside down", after(pb.Frame(refused_ack=pb.RefusedAck(first_n=2, until_n=1))), ("ZT-MALFORMED",)),
+    ("frame of 1 MiB and a byte", greeted(lambda s, p: p.raw(struct.pack(">I", (1 << 20) + 1))), ("ZT-TOO-BIG",)),
+    ("Push with a hole", pushed(lambda s: hp.push([s.change(n=5)], first_n=5)), ("ZT-PROTOCOL",)),
+    ("Push from zero", pushed(lambda s: hp.push([s.change(n=0)], first_n=0)), ("ZT-MALFORMED",)),
+    ("Push whose numbers overflow",
+     pushed(lambda s: hp.push([s.change(n=1)], first_n=(1 << 64) - 1)), ("ZT-MALFORMED",)),
+    ("another count than changes", pushed(lambda s: hp.push([s.change()], count=2)), ("ZT-MALFORMED",)),
+    ("a count of four thousand millions",
+     pushed(lambda s: hp.push([s.change()], count=0xffffffff)), ("ZT-MALFORMED",)),
+    ("another size than the body's", pushed(lambda s: hp.push([s.change()], size=17)), ("ZT-MALFORMED",)),
+    ("a bomb", pushed(bomb), ("ZT-MALFORMED", "ZT-TOO-BIG")),
+    ("a body that is no zstd", pushed(lambda s: hp.push([s.change()], body=b"plain")), ("ZT-MALFORMED",)),
+    ("a body cut short",
+     pushed(lambda s: hp.push([s.change()], body=hp.compress(b"x" * 4096)[:-3])), ("ZT-MALFORMED",)),
+    ("a change of another replica",
+     pushed(lambda s: hp.push([s.change(replica=b"\x02" * 16)])), ("ZT-AUTH",)),
+    ("a change in another office's stream", pushed(lambda s: hp.push([s.change(stream=OTHER_SITE)])), ("ZT-DENIED",)),
+    ("a change in the city's stream", pushed(lambda s: hp.push([s.change(stream=2)])), ("ZT-DENIED",)),
+    ("a change in `shared`", pushed(lambda s: hp.push([s.change(stream=1)])), ("ZT-DENIED",)),
+    ("a change by `system`", pushed(lambda s: hp.push([s.change(actor=ZEROS)])), ("ZT-DENIED",)),
+    ("half an act", pushed(lambda s: hp.push([s.change(act_len=2)])), ("ZT-PROTOCOL", "ZT-MALFORMED")),
+    ("the other half", pushed(lambda s: hp.push([s.change(act_pos=1, act_len=2)])), ("ZT-PROTOCOL", "ZT-MALFORMED")),
+    ("author's bytes of noise", pushed(lambda s: hp.push([b"\x01" + bytes(80)])), ("ZT-MALFORMED",)),
+    ("author's bytes with a tail", pushed(lambda s: hp.push([s.change() + b"\x00"])), ("ZT-MALFORMED",)),
+    ("other numbers inside than outside", pushed(lambda s: hp.push([s.change(n=2)])), ("ZT-PROTOCOL", "ZT-MALFORMED")),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c[0])
+def test_case(hostile_stage, case):
+    name, act, codes = case
+    stage = hostile_stage
+    before = stage.city.json("status")["streams"]
+    with stage.peer() as peer:
+        try:
+            act(stage, peer)
+            code = peer.until_bye()
+        except hp.Gone as gone:
+            code = str(gone) if str(gone).startswith("ZT-") else ""
+    print(f"{name}: {code or 'closed'}")
+    assert code in codes
+    after_it = stage.city.json("status")["streams"]
+    assert [s for s in after_it if s not in before] == [] and stage.city.daemon.alive()
+
+
+@pytest.fixture(scope="module")
+def hostile_stage(tmp_path_factory):
+    """One city for all cases of a few frames: each has to survive the ones before it."""
+    from conftest import City, County
+    path = tmp_path_factory.mktemp("hostile")
+    city = City(path / "city").start()
+    stage = Stage(city, lambda name: County(path / name))
+    yield stage
+    stage.leave()
+    city.stop()
+
+
+# ---- what goes on for longer ----
+
+def test_another_protocol_is_not_spoken(stage):
+    with pytest.raises((OSError, hp.Gone)):
+        with stage.peer(alpn="ztc-enrol/1") as peer:
+            peer.greet()
+
+
+def test_a_replayed_push_has_no_effect(stage):
+    """What the city answered once is skipped, however often it comes."""
+    with stage.peer() as peer:
+        peer.greet()
+        for _ in range(200):
+            peer.send(hp.push([stage.change(kind=22)]))
+        peer.send(PING)
+        refused = 0
+        while True:
+            frame = peer.receive()
+            refused += frame.WhichOneof("kind") == "refused"
+            if frame.WhichOneof("kind") == "ping":
+                break
+    assert wait_until(lambda: stage.city.json("status")["replicas"])
+    listed = {r["id"]: r for r in stage.city.json("replica", "list")}
+    accepted = [r for i, r in listed.items() if i.replace("-", "") == stage.replica.hex()][0]
+    assert refused <= 1 and accepted.get("accepted_n", 1) == 1
+
+
+def test_pings_without_end(stage):
+    """A flood of pings whose answers nobody takes costs bounded memory and nobody's time."""
+    peer = stage.peer()
+    peer.greet()
+    stop = threading.Event()
+
+    def flood():
+        data = PING.SerializeToString()
+        block = (struct.pack(">I", len(data)) + data) * 4096
+        peer.line.settimeout(0.2)
+        while not stop.is_set():
+            try:
+                peer.line.sendall(block)
+            except OSError:
+                return
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    took = [stage.honest_round_trip() for _ in range(5)]
+    stop.set()
+    thread.join()
+    peer.plain.close()
+    print(f"pings without end: honest round trips {[f'{t:.2f}' for t in took]} s, "
+          f"memory {stage.memory() >> 20} MiB")
+
+
+def test_slow_readers(stage):
+    """Thirty sessions of one replica's identity asking for everything and reading nothing: the newest is kept."""
+    peers = []
+    for _ in range(30):
+        peers.append(stage.peer())
+        peers[-1].send(peers[-1].hello_frame())
+    took = [stage.honest_round_trip() for _ in range(3)]
+    assert wait_until(lambda: stage.city.json("status")["serving"] <= 1)
+    print(f"slow readers: honest round trips {[f'{t:.2f}' for t in took]} s, memory {stage.memory() >> 20} MiB")
+    for peer in peers:
+        peer.plain.close()
+
+
+def closed_by_peer(line):
+    """The city ended it, with or without a reset."""
+    line.setblocking(False)
+    try:
+        return line.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_half_handshakes(stage):
+    """A thousand connections that never finish their handshake: all beyond the bound of one address are closed at
+    once, the others after their deadline."""
+    lines = []
+    for i in range(1000):
+        line = socket.create_connection(stage.address, 5)
+        if i % 2:
+            try:
+                line.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+            except OSError:
+                pass  # closed already
+        lines.append(line)
+    print(f"half handshakes: memory {stage.memory() >> 20} MiB")
+    still_open = set(lines)
+
+    def sift():
+        for line in [x for x in still_open if closed_by_peer(x)]:
+            still_open.discard(line)
+        return len(still_open) <= 32
+
+    assert wait_until(sift), len(still_open)
+    assert wait_until(lambda: sift() and not still_open, 30), len(still_open)
+    for line in lines:
+        line.close()
+
+
+def test_slow_writer(stage):
+    """A Hello that comes a byte at a time is not waited for without end."""
+    with stage.peer() as peer:
+        data = peer.hello_frame().SerializeToString()
+        data = struct.pack(">I", len(data)) + data
+        peer.line.settimeout(1)
+        begun = time.monotonic()
+        with pytest.raises((OSError, hp.Gone)):
+            for byte in data:
+                peer.raw(bytes([byte]))
+                time.sleep(0.2)
+                if time.monotonic() - begun > 60:
+                    pytest.fail("it still listens")
+            while True:
+                if peer.line.recv(65536) == b"":
+                    raise hp.Gone
