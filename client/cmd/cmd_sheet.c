@@ -2,6 +2,7 @@
 #include "client/cmd/commands.h"
 
 #include "common/base/text.h"
+#include "common/catalogue/check.h"
 #include "common/cmd/export.h"
 #include "common/cmd/import.h"
 #include "common/cmd/width.h"
@@ -21,6 +22,7 @@ struct importing {
     struct arena a; /* one act */
     msec_t now;
     uint64_t n, n_made;
+    struct id file; /* the historic_file of the new records; zero: none yet */
     bool progress;
 };
 
@@ -40,20 +42,74 @@ static struct id next_id(struct importing *im)
 
 /* ---- import: writing a row ---- */
 
+/* What the file is called, without its folder. A name that is no good text is passed over. */
+static struct value file_name(struct importing *im, const struct field *f)
+{
+    const char *slash = strrchr(im->o->path, '/');
+    struct slice name = slice_str(slash != NULL ? slash + 1 : im->o->path);
+    struct value v = value_null();
+    struct err err = {.ret = 0};
+
+    if (text_valid(name) && check_parse(&im->a, f, name, &v, &err) == 0 &&
+        check_value(f, &v, &err) == 0 && v.type == V_TEXT)
+        return v;
+    return value_str("（文件名无法记录）");
+}
+
+/* The record of the file, before the first of its records: 学联委 confirms them all by this one. */
+static int write_file(struct importing *im, struct err *err)
+{
+    const struct kind *kind = catalogue_kind_named("historic_file");
+    const struct field *name = kind_field_named(kind, "file_name");
+    struct field_change fields[] = {
+        {.tag = name->tag, .form = FORM_SET, .v = file_name(im, name)},
+        {.tag = kind_field_named(kind, "target_kind")->tag,
+         .form = FORM_SET,
+         .v = value_str(im->o->kind->name)},
+    };
+    struct draft d = {.kind = kind, .op = OP_CREATE, .fields = fields, .n_fields = 2};
+    int ret = replica_write(im->w->home.replica, &im->a, &im->actor.account, &d, 1, UINT64_MAX,
+                            im->now, err);
+
+    if (ret == E_ROLE)
+        return err_set(err, ret, "历史补录须由县级审核人办理");
+    if (ret == 0)
+        im->file = d.record;
+    return ret;
+}
+
+/* How many there are, after the last: until this has come, the city cannot confirm. */
+static int write_count(struct importing *im, uint64_t n, struct err *err)
+{
+    const struct kind *kind = catalogue_kind_named("historic_file");
+    struct field_change count = {.tag = kind_field_named(kind, "row_count")->tag,
+                                 .form = FORM_SET,
+                                 .v = value_int((int64_t)n)};
+    struct draft d = {
+        .kind = kind, .record = im->file, .op = OP_SET, .fields = &count, .n_fields = 1};
+
+    arena_clear(&im->a);
+    return replica_write(im->w->home.replica, &im->a, &im->actor.account, &d, 1, UINT64_MAX,
+                         im->now, err);
+}
+
 /* The row's fields, and that it is from before the system. */
 static int draft_fields(struct importing *im, const struct import_row *row, struct draft *d,
                         struct err *err)
 {
     size_t n = row->n_fields;
 
-    d->fields = arena_alloc(&im->a, (n + 1) * sizeof *d->fields);
+    d->fields = arena_alloc(&im->a, (n + 2) * sizeof *d->fields);
     if (d->fields == NULL)
         return err_set(err, E_NOMEM, NULL);
     if (n > 0)
         memcpy(d->fields, row->fields, n * sizeof *d->fields);
-    if (im->o->historic && row->before == NULL)
+    if (im->o->historic && row->before == NULL) {
         d->fields[n++] =
             (struct field_change){.tag = TAG_HISTORIC, .form = FORM_SET, .v = value_int(1)};
+        d->fields[n++] = (struct field_change){
+            .tag = TAG_HISTORIC_FILE, .form = FORM_SET, .v = value_id(&im->file)};
+    }
     d->n_fields = n;
     return 0;
 }
@@ -71,15 +127,18 @@ static int write_row(void *ctx, const struct import_row *row, struct err *err)
                       .record = next_id(im),
                       .op = OP_CREATE,
                       .to = row->state};
-    int ret;
+    int ret = 0;
 
     show_progress(im);
     arena_clear(&im->a);
     if (row->before != NULL) {
         d.op = OP_SET;
         d.record = row->before->id;
+    } else if (im->o->historic && id_is_zero(&im->file)) {
+        ret = write_file(im, err);
     }
-    ret = draft_fields(im, row, &d, err);
+    if (ret == 0)
+        ret = draft_fields(im, row, &d, err);
     return ret != 0 ? ret
                     : replica_write(im->w->home.replica, &im->a, &im->actor.account, &d, 1,
                                     UINT64_MAX, im->now, err);
@@ -145,15 +204,34 @@ static int refuse_import(struct work *w, const struct import_report *r)
     return err_set(w->err, E_INVALID, "表中有 %zu 处问题，未写入任何内容", r->n_problems);
 }
 
-static int print_import(struct work *w, const struct import_report *r)
+/* What 学联委 will be asked to confirm. */
+static int print_file(struct importing *im)
 {
-    const struct args *a = w->args;
-    bool dry = args_has(a, OPT_DRY_RUN);
+    struct work *w = im->w;
+    struct row *file = NULL;
+    struct slice serial;
+    int ret = store_row_get(w->view.store, w->args->arena, catalogue_kind_named("historic_file"),
+                            &im->file, &file, w->err);
+
+    if (ret != 0 || file == NULL)
+        return ret;
+    serial = row_get(file, TAG_SERIAL)->s;
+    (void)fprintf(w->args->out, "补录文件 %.*s，待学联委确认\n", (int)serial.len,
+                  (const char *)serial.p);
+    return 0;
+}
+
+static int print_import(struct importing *im, const struct import_report *r)
+{
+    const struct args *a = im->w->args;
+    bool dry = args_has(a, OPT_DRY_RUN), filed = !dry && !id_is_zero(&im->file);
 
     if (a->json) {
+        char file[ID_TEXT_SIZE];
         struct json j;
         struct buf b;
 
+        id_format(&im->file, file);
         buf_init(&b, LINE_MAX);
         json_init(&j, &b);
         json_object(&j);
@@ -162,6 +240,8 @@ static int print_import(struct work *w, const struct import_report *r)
         json_kv_uint(&j, "changed", r->n_changed);
         json_kv_uint(&j, "unchanged", r->n_same);
         json_kv_bool(&j, "dry_run", dry);
+        if (im->o->historic)
+            json_kv_str(&j, "historic_file", filed ? file : NULL);
         json_kv_str(&j, "ignored", r->ignored);
         json_object_end(&j);
         (void)fprintf(a->out, "%s\n", buf_cstr(&b));
@@ -173,7 +253,7 @@ static int print_import(struct work *w, const struct import_report *r)
                   dry ? "检查通过，未写入。" : "已导入 ", r->n_rows, r->n_new, r->n_changed,
                   r->n_same);
     print_ignored(a->out, r);
-    return 0;
+    return filed ? print_file(im) : 0;
 }
 
 /* ---- import ---- */
@@ -192,6 +272,9 @@ static int import_all(struct importing *im, struct import_report *report)
     if (im->progress && im->n >= PROGRESS_BY)
         (void)fprintf(stderr, "\r                    \r");
     keep = ret == 0 && report->n_problems == 0 && !args_has(w->args, OPT_DRY_RUN);
+    if (keep && !id_is_zero(&im->file))
+        ret = write_count(im, report->n_new, w->err);
+    keep = keep && ret == 0;
     end = replica_write_end(w->home.replica, keep, ret == 0 ? w->err : NULL);
     return ret != 0 ? ret : end;
 }
@@ -218,7 +301,7 @@ static int import_with(struct work *w, const struct import_options *o)
     import_report_init(&report);
     ret = import_all(&im, &report);
     if (ret == 0)
-        ret = report.n_problems > 0 ? refuse_import(w, &report) : print_import(w, &report);
+        ret = report.n_problems > 0 ? refuse_import(w, &report) : print_import(&im, &report);
     import_report_release(&report);
     arena_release(&im.a);
     return ret;

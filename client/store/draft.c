@@ -115,7 +115,7 @@ static int check_field(struct work *k, const struct field_change *fc, struct err
     int ret;
 
     if (!f->stored || fc->tag == TAG_STATE || fc->tag == TAG_SITE || fc->tag == TAG_SERIAL ||
-        (fc->tag == TAG_HISTORIC && k->c->op != OP_CREATE))
+        ((fc->tag == TAG_HISTORIC || fc->tag == TAG_HISTORIC_FILE) && k->c->op != OP_CREATE))
         return err_set(err, E_INVALID, "“%s”不能直接填写", f->label);
     ret = k->c->op != OP_CREATE ? check_immutable(k->row, f, now, err) : 0;
     if (ret == 0)

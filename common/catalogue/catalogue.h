@@ -8,7 +8,7 @@
 #include "common/catalogue/value.h"
 
 /* Raised whenever a kind, field, code or transition is added. */
-#define CATALOGUE_VERSION 2
+#define CATALOGUE_VERSION 3
 
 #define SITE_CITY 431000u /* 市本级 */
 
@@ -51,6 +51,7 @@ enum {
     TAG_VOIDED = 1004,  /* V_INT 0/1 */
     TAG_VOID_REASON = 1005,
     TAG_HISTORIC = 1006, /* V_INT 0/1; set at creation */
+    TAG_HISTORIC_FILE = 1007, /* V_ID of a historic_file; set at creation of a historic record */
 };
 
 struct kind;
@@ -119,7 +120,7 @@ struct kind {
     const char *serial_prefix; /* NULL: no serial numbers */
     const char *priority;
     const char *published_from; /* "a|b", or NULL */
-    const struct field *fields; /* the kind's own in file order, then the six header fields */
+    const struct field *fields; /* the kind's own in file order, then the header fields */
     unsigned n_fields;
     unsigned n_own;             /* fields before the header */
     const struct code_table *states; /* NULL: the kind has no state */

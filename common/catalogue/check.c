@@ -693,6 +693,19 @@ static int rule_setting(const struct judged *j)
     return broken(j, "name", "不是已有的设置项");
 }
 
+static int rule_historic_file(const struct judged *j)
+{
+    struct slice name = row_text(j->row, "target_kind");
+
+    for (unsigned i = 0; i < catalogue_n_kinds; i++) {
+        if (slice_eq(name, slice_str(catalogue_kinds[i]->name)) &&
+            catalogue_kinds[i]->historic_states != NULL) {
+            return 0;
+        }
+    }
+    return broken(j, "target_kind", "不是可以补录的台账");
+}
+
 static const struct kind_rule {
     const char *kind;
     int (*judge)(const struct judged *j);
@@ -717,6 +730,7 @@ static const struct kind_rule {
     {"user_account", rule_user_account},
     {"attachment", rule_attachment},
     {"setting", rule_setting},
+    {"historic_file", rule_historic_file},
 };
 
 int check_row(const struct check *c, const struct row *row, struct err *err)
@@ -795,6 +809,10 @@ int check_owner(const struct row *row, const struct field *f, enum side side, st
     if (owner != SIDE_BOTH && side != SIDE_BOTH && owner != side) {
         return err_set(err, E_OWNER, "“%s”由%s填写", f->label,
                        owner == SIDE_CITY ? "市级" : "县级");
+    }
+    if (strcmp(row->kind->name, "historic_file") == 0 && f->owner == SIDE_COUNTY &&
+        row_in_state(row, "confirmed")) {
+        return err_set(err, E_STATE, "“%s”已锁定：补录文件已经确认", f->label);
     }
     if (strcmp(row->kind->name, "submission") == 0 && side != SIDE_BOTH) {
         return submission_lock(row, f, err);

@@ -17,7 +17,7 @@
 
 #define MAX_COLUMNS 20
 #define MAX_LIST    32
-#define N_HEADER    6
+#define N_HEADER    7
 #define TEXT_MAX    20000
 #define SET_MAX     1000
 
@@ -447,7 +447,7 @@ static void resolve_kinds(const struct table *t)
 /* ---- resolve: fields ---- */
 
 static const char *const header_names[N_HEADER] = {
-    "site", "serial_no", "state", "voided", "void_reason", "historic"};
+    "site", "serial_no", "state", "voided", "void_reason", "historic", "historic_file"};
 
 /* text(40), enum:party, ref:studio, decimal(5,1): the word, and what stands behind it. */
 static void resolve_type(struct g_field *f, const struct line *l)
@@ -1033,13 +1033,23 @@ static void emit_header_macro(FILE *out)
           ".stored = true, .required_when = \"voided=1\", .clause = \"\", .help = \"\"}, \\\n"
           "    {.tag = TAG_HISTORIC, .name = \"historic\", .label = \"历史补录\", "
           ".type = FT_BOOL, .required = REQUIRED_NO, .owner = SIDE_BOTH, .max = 1, "
+          ".immutable = true, .stored = true, .clause = \"R-07\", .help = \"\"}, \\\n"
+          "    {.tag = TAG_HISTORIC_FILE, .name = \"historic_file\", .label = \"补录文件\", "
+          ".type = FT_REF, .required = REQUIRED_NO, .owner = SIDE_BOTH, .target = HISTORIC_FILE, "
           ".immutable = true, .stored = true, .clause = \"R-07\", .help = \"\"}\n\n",
           out);
 }
 
 static void emit_fields(FILE *out)
 {
+    int file = find_kind("historic_file");
+
+    if (file < 0) {
+        fprintf(stderr, "kinds.tsv: no kind 'historic_file', to which every header refers\n");
+        exit(1);
+    }
     fprintf(out, "static const struct kind kinds[%u];\n\n", n_kinds);
+    fprintf(out, "#define HISTORIC_FILE (&kinds[%d])\n", file);
     emit_header_macro(out);
     for (unsigned i = 0; i < n_kinds; i++) {
         const struct g_kind *k = &kinds[i];

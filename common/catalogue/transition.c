@@ -220,6 +220,27 @@ static int check_historic_date(const struct check *c, const struct row *row, str
     return err_set(err, E_INVALID, "“%s”不早于启用日期，不能作为历史补录", f->label);
 }
 
+/* One that is neither confirmed nor void, and meant for records of this kind. */
+static int check_historic_file(const struct check *c, const struct row *row, struct err *err)
+{
+    struct row *file = NULL;
+    int ret = c->lookup == NULL ? 0 : lookup_ref(c->lookup, row, "historic_file", &file);
+
+    if (ret != 0) {
+        return ret;
+    }
+    if (file == NULL) {
+        return err_set(err, E_INVALID, "历史补录须写明所属的补录文件");
+    }
+    if (row_voided(file) || !row_in_state(file, "unconfirmed")) {
+        return err_set(err, E_STATE, "补录文件已经确认或作废，不能再加记录");
+    }
+    if (!slice_eq(row_text(file, "target_kind"), slice_str(row->kind->name))) {
+        return err_set(err, E_INVALID, "补录文件不是“%s”的", row->kind->label);
+    }
+    return 0;
+}
+
 static int check_historic(const struct check *c, const struct row *row, const struct actor *actor,
                           struct err *err)
 {
@@ -242,7 +263,10 @@ static int check_historic(const struct check *c, const struct row *row, const st
     if (missing != NULL) {
         return err_set(err, E_INVALID, "“%s”必须填写", missing->label);
     }
-    int ret = check_historic_date(c, row, err);
+    int ret = check_historic_file(c, row, err);
+    if (ret == 0) {
+        ret = check_historic_date(c, row, err);
+    }
     return ret != 0 ? ret : check_row(c, row, err);
 }
 
@@ -254,6 +278,9 @@ int creation_check(const struct check *c, const struct row *row, const struct ac
 
     if (row_historic(row)) {
         return check_historic(c, row, actor, err);
+    }
+    if (!value_is_null(row_get(row, TAG_HISTORIC_FILE))) {
+        return err_set(err, E_INVALID, "只有历史补录的记录属于补录文件");
     }
     if (k->n_transitions == 0) {
         const struct field *missing = check_missing(row, true);

@@ -213,15 +213,28 @@ static int head(struct exporter *x, const struct export_options *o)
     return ret != 0 ? ret : sheet_writer_header(x->w, names, x->n_columns + 1, x->err);
 }
 
-static int tail(struct exporter *x, const struct export_options *o)
+/* What 学联委 has not confirmed does not count. */
+static int put_total(struct exporter *x, struct store *store, const struct export_options *o)
 {
-    char count[32];
-    int ret = 0;
+    uint64_t unconfirmed = 0;
+    char count[96];
+    int ret = store_row_count_unconfirmed(store, o->kind, o->filters, o->n_filters, 0,
+                                          &unconfirmed, x->err);
 
-    if (o->report) {
+    if (ret != 0)
+        return ret;
+    if (unconfirmed > 0)
+        (void)snprintf(count, sizeof count, "%zu 条，另有未确认的历史补录 %zu 条",
+                       x->n - (size_t)unconfirmed, (size_t)unconfirmed);
+    else
         (void)snprintf(count, sizeof count, "%zu 条", x->n);
-        ret = note(x, SHEET_TOTAL, SHEET_TOTAL_TITLE, count);
-    }
+    return note(x, SHEET_TOTAL, SHEET_TOTAL_TITLE, count);
+}
+
+static int tail(struct exporter *x, struct store *store, const struct export_options *o)
+{
+    int ret = o->report ? put_total(x, store, o) : 0;
+
     return ret != 0 ? ret : sheet_writer_finish(x->w, x->err);
 }
 
@@ -287,7 +300,7 @@ int export_write(const char *path, struct store *store, struct names *names,
     if (ret == 0)
         ret = store_row_list(store, o->kind, o->filters, o->n_filters, 0, 0, export_row, &x, err);
     if (ret == 0)
-        ret = tail(&x, o);
+        ret = tail(&x, store, o);
     if (ret == 0)
         *ret_n = x.n;
     buf_release(&x.text);

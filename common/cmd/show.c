@@ -19,6 +19,49 @@
 #define COLUMNS_MAX 8u
 #define LABEL_WIDTH 18u
 
+/* Has 学联委 confirmed the file of a historic record? Rows of a list come file by file. */
+struct confirming {
+    struct id file;
+    bool known, confirmed;
+};
+
+static int find_confirmed(const struct view *v, const struct row *row, struct confirming *c,
+                          struct err *err)
+{
+    struct row *file = NULL;
+    struct arena a;
+    struct id id;
+    int ret;
+
+    if (!row_id(row, "historic_file", &id)) {
+        *c = (struct confirming){.known = false};
+        return 0;
+    }
+    if (c->known && id_eq(&c->file, &id))
+        return 0;
+    arena_init(&a, ROW_MAX);
+    ret = store_row_get(v->store, &a, catalogue_kind_named("historic_file"), &id, &file, err);
+    c->file = id;
+    c->known = ret == 0;
+    c->confirmed = file != NULL && row_in_state(file, "confirmed") && !row_voided(file);
+    arena_release(&a);
+    return ret;
+}
+
+/* 未确认, 已确认; NULL for a record that is not historic. */
+static int confirmed_label(const struct view *v, const struct row *row, struct confirming *c,
+                           const char **ret, struct err *err)
+{
+    int status = 0;
+
+    *ret = NULL;
+    if (!row_historic(row))
+        return 0;
+    status = find_confirmed(v, row, c, err);
+    *ret = c->confirmed ? "已确认" : "未确认";
+    return status;
+}
+
 static int flush(const struct view *v, struct buf *b, struct err *err)
 {
     int ret = b->ret;
@@ -230,8 +273,8 @@ static void json_header(struct json *j, const char *key, const struct row *row, 
         json_null(j);
 }
 
-/* The members of the record's object. */
-static void json_members(struct json *j, const struct row *row)
+/* The members of the record's object. CONFIRMED: of a historic record; NULL for others. */
+static void json_members(struct json *j, const struct row *row, const bool *confirmed)
 {
     char id[ID_TEXT_SIZE];
 
@@ -244,6 +287,8 @@ static void json_members(struct json *j, const struct row *row)
     json_kv_uint(j, "seq", row->seq);
     json_kv_bool(j, "pending", row->pending);
     json_kv_bool(j, "voided", row_voided(row));
+    if (confirmed != NULL)
+        json_kv_str(j, "historic", *confirmed ? "confirmed" : "unconfirmed");
     json_key(j, "fields");
     json_object(j);
     for (unsigned i = 0; i < row->kind->n_own; i++) {
@@ -257,11 +302,15 @@ static void json_members(struct json *j, const struct row *row)
     json_object_end(j);
 }
 
-static void json_row(struct json *j, const struct row *row)
+/* Within the record's object. */
+static int json_row(const struct view *v, struct json *j, const struct row *row,
+                    struct confirming *c, struct err *err)
 {
-    json_object(j);
-    json_members(j, row);
-    json_object_end(j);
+    int ret = row_historic(row) ? find_confirmed(v, row, c, err) : 0;
+
+    if (ret == 0)
+        json_members(j, row, row_historic(row) ? &c->confirmed : NULL);
+    return ret;
 }
 
 /* ---- lists ---- */
@@ -292,6 +341,7 @@ int show_filters(const struct view *v, struct arena *a, const struct kind *kind,
 
 struct json_list {
     const struct view *v;
+    struct confirming confirming;
     struct buf b;
     struct json j;
     struct err *err;
@@ -300,10 +350,13 @@ struct json_list {
 static int json_list_row(void *ctx, struct row *row)
 {
     struct json_list *l = ctx;
+    int ret;
 
     buf_str(&l->b, l->j.first[l->j.depth] ? "\n" : "");
-    json_row(&l->j, row);
-    return flush(l->v, &l->b, l->err);
+    json_object(&l->j);
+    ret = json_row(l->v, &l->j, row, &l->confirming, l->err);
+    json_object_end(&l->j);
+    return ret != 0 ? ret : flush(l->v, &l->b, l->err);
 }
 
 static int list_json(const struct view *v, const struct kind *kind, const struct show_list *which,
@@ -332,6 +385,7 @@ struct table {
     const struct field *columns[COLUMNS_MAX];
     unsigned n_columns;
     unsigned width[COLUMNS_MAX];
+    struct confirming confirming;
     struct arena a;
     char ***rows;
     size_t n, cap;
@@ -414,6 +468,20 @@ static int cell_text(struct table *t, const struct row *row, const struct field 
     return ret;
 }
 
+/* Beside the state, or beside what names the record where it has none. */
+static int cell_confirmed(struct table *t, const struct row *row, const struct field *f)
+{
+    const char *label;
+    int ret;
+
+    if (f->tag != (row->kind->states != NULL ? TAG_STATE : TAG_SERIAL))
+        return 0;
+    ret = confirmed_label(t->v, row, &t->confirming, &label, t->err);
+    if (ret == 0 && label != NULL)
+        buf_printf(&t->b, "（补录%s）", label);
+    return ret;
+}
+
 static int table_add(void *ctx, struct row *row)
 {
     struct table *t = ctx;
@@ -424,6 +492,8 @@ static int table_add(void *ctx, struct row *row)
     for (unsigned c = 0; c < t->n_columns; c++) {
         int ret = cell_text(t, row, t->columns[c]);
 
+        if (ret == 0)
+            ret = cell_confirmed(t, row, t->columns[c]);
         if (ret == 0 && (cells[c] = cell_keep(t, c)) == NULL)
             ret = err_set(t->err, E_TOOBIG, "记录太多，请用 --limit 或 --where");
         if (ret != 0)
@@ -450,10 +520,11 @@ static int table_line(struct table *t, char *const *cells, struct err *err)
 static int table_total(struct table *t, const struct kind *kind, const struct show_list *which,
                        struct err *err)
 {
-    uint64_t all = t->n;
-    int ret = 0;
+    uint64_t all = t->n, unconfirmed = 0;
+    int ret = store_row_count_unconfirmed(t->v->store, kind, which->filters, which->n_filters,
+                                          which->stream, &unconfirmed, err);
 
-    if (which->limit != 0 && t->n == which->limit)
+    if (ret == 0 && which->limit != 0 && t->n == which->limit)
         ret = store_row_count(t->v->store, kind, which->filters, which->n_filters, which->stream,
                               &all, err);
     if (ret != 0)
@@ -461,7 +532,10 @@ static int table_total(struct table *t, const struct kind *kind, const struct sh
     buf_clear(&t->b);
     if (all > t->n)
         buf_printf(&t->b, "显示前 %zu 条，", t->n);
-    buf_printf(&t->b, "共 %llu 条%s\n", (unsigned long long)all, kind->label);
+    buf_printf(&t->b, "共 %llu 条%s", (unsigned long long)(all - unconfirmed), kind->label);
+    if (unconfirmed > 0)
+        buf_printf(&t->b, "，另有未确认的历史补录 %llu 条", (unsigned long long)unconfirmed);
+    buf_u8(&t->b, '\n');
     return flush(t->v, &t->b, err);
 }
 
@@ -536,13 +610,18 @@ static void put_line(struct buf *out, const char *label, struct slice text)
 static int record_lines(const struct view *v, const struct row *row, struct buf *out,
                         struct err *err)
 {
+    struct confirming c = {.known = false};
+    const char *confirmed;
     struct buf text;
     char id[ID_TEXT_SIZE];
-    int ret = 0;
+    int ret;
 
     id_format(&row->id, id);
     buf_printf(out, "%s%s\n", row->kind->label, row->pending ? "（有未上传的更改）" : "");
     put_line(out, "记录标识", slice_str(id));
+    ret = confirmed_label(v, row, &c, &confirmed, err);
+    if (ret == 0 && confirmed != NULL)
+        put_line(out, "补录确认", slice_str(confirmed));
     buf_init(&text, VALUE_MAX);
     for (unsigned i = 0; ret == 0 && i < row->kind->n_fields; i++) {
         /* The header's fields first: serial number and state are what people look for. */
@@ -562,6 +641,7 @@ static int record_lines(const struct view *v, const struct row *row, struct buf 
 
 int show_record(const struct view *v, const struct row *row, struct err *err)
 {
+    struct confirming c = {.known = false};
     struct buf out;
     int ret = 0;
 
@@ -571,8 +651,8 @@ int show_record(const struct view *v, const struct row *row, struct err *err)
 
         json_init(&j, &out);
         json_object(&j);
-        json_members(&j, row);
-        if (v->attached != NULL)
+        ret = json_row(v, &j, row, &c, err);
+        if (ret == 0 && v->attached != NULL)
             ret = attached_json(v, row, &j, err);
         json_object_end(&j);
         buf_u8(&out, '\n');

@@ -86,8 +86,9 @@ int store_row_list(struct store *s, const struct kind *kind, const struct store_
     return ret;
 }
 
-int store_row_count(struct store *s, const struct kind *kind, const struct store_filter *filters,
-                    size_t n_filters, uint32_t stream, uint64_t *ret, struct err *err)
+static int count_rows(struct store *s, const struct kind *kind, const struct store_filter *filters,
+                      size_t n_filters, uint32_t stream, const char *also, uint64_t *ret,
+                      struct err *err)
 {
     sqlite3_stmt *st = NULL;
     struct arena a;
@@ -98,6 +99,7 @@ int store_row_count(struct store *s, const struct kind *kind, const struct store
     buf_init(&sql, SQL_MAX);
     buf_str(&sql, "SELECT count(*)");
     where_text(&sql, kind, filters, n_filters);
+    buf_str(&sql, also);
     status = where_bind(s, &a, &sql, kind, filters, n_filters, stream, &st, err);
     if (status == 0)
         status = sql_step(st, err);
@@ -107,6 +109,26 @@ int store_row_count(struct store *s, const struct kind *kind, const struct store
     buf_release(&sql);
     arena_release(&a);
     return status < 0 ? status : 0;
+}
+
+int store_row_count(struct store *s, const struct kind *kind, const struct store_filter *filters,
+                    size_t n_filters, uint32_t stream, uint64_t *ret, struct err *err)
+{
+    return count_rows(s, kind, filters, n_filters, stream, "", ret, err);
+}
+
+int store_row_count_unconfirmed(struct store *s, const struct kind *kind,
+                                const struct store_filter *filters, size_t n_filters,
+                                uint32_t stream, uint64_t *ret, struct err *err)
+{
+    static const char unconfirmed[] =
+        " AND historic = 1 AND (historic_file IS NULL OR historic_file NOT IN"
+        " (SELECT rid FROM historic_file WHERE state = 'confirmed' AND voided IS NOT 1))";
+
+    *ret = 0;
+    if (kind->historic_states == NULL)
+        return 0;
+    return count_rows(s, kind, filters, n_filters, stream, unconfirmed, ret, err);
 }
 
 int store_row_each(struct store *s, const struct kind *kind,

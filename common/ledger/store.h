@@ -161,6 +161,11 @@ int store_row_list(struct store *s, const struct kind *kind, const struct store_
 int store_row_count(struct store *s, const struct kind *kind, const struct store_filter *filters,
                     size_t n_filters, uint32_t stream, uint64_t *ret, struct err *err);
 
+/* How many of those are of a historic file that nobody has confirmed: they count nowhere. */
+int store_row_count_unconfirmed(struct store *s, const struct kind *kind,
+                                const struct store_filter *filters, size_t n_filters,
+                                uint32_t stream, uint64_t *ret, struct err *err);
+
 /* The record of any kind (or of KIND when not NULL) named by id, unique id prefix of at least 6 hex
  * digits, or serial number. E_NOTFOUND, or E_INVALID when several fit. */
 int store_resolve(struct store *s, struct arena *a, const struct kind *kind, struct slice name,

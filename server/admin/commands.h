@@ -22,6 +22,7 @@ int cmd_attach(const struct args *a, struct err *err);
 int cmd_fetch(const struct args *a, struct err *err);
 int cmd_attachments(const struct args *a, struct err *err);
 int cmd_user_list(const struct args *a, struct err *err);
+int cmd_historic_list(const struct args *a, struct err *err);
 int cmd_setting_list(const struct args *a, struct err *err);
 
 #endif

@@ -31,7 +31,7 @@ static const struct {
     {"import", deed_import, false},     {"rebuild", deed_rebuild, true},
     {"replica release", deed_release, false}, {"replica drop", deed_drop, false},
     {"ca rotate", deed_ca_rotate, true}, {"ca drop-old", deed_ca_drop_old, true},
-    {"setting set", deed_setting_set, false},
+    {"setting set", deed_setting_set, false}, {"historic confirm", deed_historic_confirm, false},
     {"attach", deed_attach, false},
 };
 

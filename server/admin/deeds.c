@@ -461,6 +461,41 @@ int deed_setting_set(struct deed *d)
     return ret != 0 ? ret : write_setting(d, &w, value, &actor);
 }
 
+/* ---- historic files ---- */
+
+/* One entry, however many records the file has. */
+static int confirm(struct deed *d, const struct row *file, const struct actor *actor)
+{
+    const char *text = args_text(d->args, OPT_NOTE);
+    struct field_change fields[1];
+    struct change c = {.op = OP_TRANSITION,
+                       .kind = file->kind->tag,
+                       .record = file->id,
+                       .from = row_state(file),
+                       .to = slice_str("confirmed"),
+                       .fields = fields};
+    int ret;
+
+    if (row_in_state(file, "unconfirmed") && value_is_null(row_named(file, "row_count")))
+        return err_set(d->err, E_STATE, "这个补录文件的记录还没有全部传到市级，请稍后再确认");
+    if (text != NULL)
+        put_field(&c, "confirm_note", value_str(text));
+    ret = write_act(d, &c, actor);
+    return ret != 0 ? ret : tell(d, &c);
+}
+
+int deed_historic_confirm(struct deed *d)
+{
+    struct actor actor;
+    struct row *file;
+    int ret = deed_actor(d, &actor);
+
+    if (ret == 0)
+        ret = store_resolve(d->view.store, d->args->arena, catalogue_kind_named("historic_file"),
+                            slice_str(d->args->words[0]), &file, d->err);
+    return ret != 0 ? ret : confirm(d, file, &actor);
+}
+
 /* ---- replicas ---- */
 
 struct search {

@@ -117,6 +117,16 @@ int cmd_user_list(const struct args *a, struct err *err)
     return run(a, show_users, err);
 }
 
+static int show_historic(struct reading *r)
+{
+    return list(r, catalogue_kind_named("historic_file"), 0);
+}
+
+int cmd_historic_list(const struct args *a, struct err *err)
+{
+    return run(a, show_historic, err);
+}
+
 /* The site that --site names; 0 without it. */
 static int site_given(struct reading *r, uint32_t *ret)
 {

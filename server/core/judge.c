@@ -398,7 +398,8 @@ static int claim(struct judge *j, const struct change *c)
     if (change_field(c, TAG_VOIDED) != NULL && c->op != OP_VOID && c->op != OP_UNVOID)
         return judge_refuse(j, E_MALFORMED, NULL);
     if (c->op != OP_CREATE && (change_field(c, TAG_SERIAL) != NULL ||
-                               change_field(c, TAG_HISTORIC) != NULL))
+                               change_field(c, TAG_HISTORIC) != NULL ||
+                               change_field(c, TAG_HISTORIC_FILE) != NULL))
         return judge_refuse(j, E_MALFORMED, "编号和历史补录标志登记后不能更改");
     return 0;
 }

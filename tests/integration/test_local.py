@@ -166,7 +166,7 @@ def test_import_is_all_or_nothing_and_lists_every_problem(studio, tmp_path):
     people = studio.run("import", "opinion", sheet, *OPINION, "--historic", "--set",
                         "state=handled", expect=1)
     assert "第6行 收集时间 " in people.stdout
-    assert studio.json("status")["local_n"] == 2  # member and studio
+    assert studio.json("status")["local_n"] == 4  # member, studio, and the studio's file twice
 
 
 def test_dry_run_writes_nothing(studio, tmp_path):
@@ -222,7 +222,7 @@ def test_status_has_the_promised_shape(studio):
     status = studio.json("status")
     assert set(status) == {"site", "replica", "state", "cause", "since", "local_n", "acked_n",
                            "pending", "refused", "conflicts", "streams"}
-    assert status["site"] == "431021" and status["pending"] == status["local_n"] == 2
+    assert status["site"] == "431021" and status["pending"] == status["local_n"] == 4
     assert {s["name"] for s in status["streams"]} == {"shared", "431021"}
     for stream in status["streams"]:
         assert set(stream) == {"name", "cursor", "head", "hash"}

@@ -98,15 +98,25 @@ def test_every_message_arrives_unharmed(city, make_county):
     sheet = sorted(messages())
     assert len(sheet) == 2816
     assert told(first.json("ls", "opinion")) == sheet
-    assert first.status()["pending"] == 2816 + 2
+    made = 2816 + 4 + 2  # member and studio and its file, the messages and theirs
+    assert first.status()["pending"] == made
     assert first.sync().stdout == "已全部上传\n"
 
     second = make_county("second").enrol(city, 431021)
     second.sync()
     status = first.status()
-    assert (status["local_n"], status["acked_n"], status["pending"], status["refused"]) == (2818, 2818, 0, 0)
-    assert "已全部上传（本机 2818，市级已答复 2818）" in first.run("status").stdout
-    assert wait_until(lambda: what_the_city_heard(city, status["replica"]) == (2818, 2818, 0))
+    assert (status["local_n"], status["acked_n"], status["pending"], status["refused"]) == (made, made, 0, 0)
+    assert f"已全部上传（本机 {made}，市级已答复 {made}）" in first.run("status").stdout
+    assert wait_until(lambda: what_the_city_heard(city, status["replica"]) == (made, made, 0))
+
+    assert "另有未确认的历史补录 2816 条" in city.run("ls", "opinion", "--limit", "1").stdout
+    city.run("user", "add", "xue", "--role", "liaison")
+    file = city.json("historic", "list", "--where", "target_kind=opinion")[0]
+    before = [s["seq"] for s in city.json("status")["streams"]]
+    city.run("historic", "confirm", file["id"], "--as", "xue")
+    assert sum(s["seq"] for s in city.json("status")["streams"]) == sum(before) + 1
+    for side in (first, second):
+        side.sync()
 
     arrived = city.json("ls", "opinion")
     assert told(arrived) == sheet

@@ -62,7 +62,7 @@ def test_the_identity_of_another_site_is_refused(city, make_county):
         shutil.copy(a.dir / name, other.dir / name)
     told(other.sync(expect=1), "ZT-AUTH", "ZT-DENIED")
     assert wait_until(lambda: sum(refusals(city).values()) == 1)
-    assert city.json("status")["streams"] == before and other.status()["pending"] == 2
+    assert city.json("status")["streams"] == before and other.status()["pending"] == 4
 
 
 def knock(city, version):

@@ -321,7 +321,8 @@ IDENTIFIERS = {"ref", "rid", "refs", "files"}
 HEADER_COLUMNS = ("rid", "stream", "created_seq", "seq", "created_at", "created_by", "updated_at",
                   "updated_by", "unknown", "seqs", "pending")
 HEADER_FIELDS = ((1001, "site", "text"), (1002, "serial_no", "text"), (1003, "state", "enum"),
-                 (1004, "voided", "bool"), (1005, "void_reason", "text"), (1006, "historic", "bool"))
+                 (1004, "voided", "bool"), (1005, "void_reason", "text"), (1006, "historic", "bool"),
+                 (1007, "historic_file", "ref"))
 
 
 class CatalogueField:

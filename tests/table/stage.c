@@ -72,7 +72,7 @@ static const char story[] =
     "attachment.target_kind=opinion attachment.target_id=@opinion attachment.mime=image/png "
     "expense.handler=李经 expense.approver=王审 "
     "user_account.role=finance user_account.login=story "
-    "setting.name=warn_days setting.for_site= setting.value=10";
+    "setting.name=warn_days setting.for_site= setting.value=10 historic_file.target_kind=opinion";
 
 /* Kinds of which the story has more than one record from the start. */
 static const struct {

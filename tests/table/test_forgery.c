@@ -357,6 +357,13 @@ static void historic_afterwards(struct forging *f)
     (void)add(f, TAG_HISTORIC, value_int(1));
 }
 
+static void filed_afterwards(struct forging *f)
+{
+    static const struct id file = {{5}};
+
+    (void)add(f, TAG_HISTORIC_FILE, value_id(&file));
+}
+
 static void voided_in_passing(struct forging *f)
 {
     (void)add(f, TAG_VOIDED, value_int(1));
@@ -536,6 +543,7 @@ static const struct forgery {
     {"a serial number changed", edit_keywords, serial_changed, E_MALFORMED},
     {"a serial number by its alias", edit_keywords, number_as_a_field, E_INVALID},
     {"a record made historic", edit_keywords, historic_afterwards, E_MALFORMED},
+    {"a record put into a file", edit_keywords, filed_afterwards, E_MALFORMED},
     {"voided by an edit", edit_keywords, voided_in_passing, E_MALFORMED},
     {"an edit in a voiding", void_opinion, void_with_more, E_MALFORMED},
     {"a voiding that does not void", void_opinion, void_that_is_none, E_MALFORMED},

@@ -15,7 +15,7 @@ static void test_catalogue__finds_everything(void **state)
         assert_ptr_equal(catalogue_kind(k->tag), k);
         assert_ptr_equal(catalogue_kind_named(k->name), k);
         assert_ptr_equal(catalogue_kind_named(k->label), k);
-        assert_int_equal(k->n_fields, k->n_own + 6);
+        assert_int_equal(k->n_fields, k->n_own + 7);
         for (unsigned j = 0; j < k->n_fields; j++) {
             assert_ptr_equal(kind_field(k, k->fields[j].tag), &k->fields[j]);
             assert_ptr_equal(kind_field_named(k, k->fields[j].name), &k->fields[j]);
@@ -37,7 +37,7 @@ static void test_catalogue__knows_no_others(void **state)
     assert_null(kind_field(opinion, 0));
     assert_null(kind_field(opinion, 29)); /* the source's `state` has a header tag */
     assert_null(kind_field(opinion, 1000));
-    assert_null(kind_field(opinion, TAG_HISTORIC + 1));
+    assert_null(kind_field(opinion, TAG_HISTORIC_FILE + 1));
     assert_null(kind_field(opinion, UINT32_MAX));
     assert_null(code_table_named("no_such"));
     assert_int_equal(role_bit(slice_str("nobody")), 0);

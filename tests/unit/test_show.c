@@ -184,6 +184,69 @@ static void test_show__names(void **state)
     assert_int_equal(names_find(&f->names, member, slice_str("没有"), &id, &f->err), E_INVALID);
 }
 
+static void put_file(struct ledger_fixture *f, struct row *file, const char *state)
+{
+    row_put(file, TAG_STATE, value_str(state));
+    assert_int_equal(store_row_put(f->store, file, &f->err), 0);
+}
+
+static void assert_listed(struct ledger_fixture *f, const char *part)
+{
+    struct output o;
+
+    begin(f, &o, false);
+    assert_int_equal(show_list(&o.view, catalogue_kind_named("opinion"), &everything, &f->err), 0);
+    end(&o);
+    assert_has(o.text, part);
+    free(o.text);
+}
+
+static void assert_shown(struct ledger_fixture *f, bool json, const char *part)
+{
+    struct output o;
+
+    begin(f, &o, json);
+    assert_int_equal(show_record(&o.view, row_of(f, "GY-MY-2026-0001"), &f->err), 0);
+    end(&o);
+    assert_has(o.text, part);
+    free(o.text);
+}
+
+/* A historic record says whether its file is confirmed, and counts only then. */
+static void test_show__historic(void **state)
+{
+    struct ledger_fixture *f = *state;
+    const struct kind *opinions = catalogue_kind_named("opinion");
+    struct id id = {{7}};
+    struct row *file = row_new(&f->arena, catalogue_kind_named("historic_file"), &id);
+    struct row *o = row_of(f, "GY-MY-2026-0001");
+    uint64_t n = 7;
+
+    assert_int_equal(store_row_count_unconfirmed(f->store, opinions, NULL, 0, 0, &n, &f->err), 0);
+    assert_int_equal(n, 0);
+    file->stream = o->stream;
+    row_put(o, TAG_HISTORIC, value_int(1));
+    assert_int_equal(store_row_put(f->store, o, &f->err), 0); /* of no file at all */
+    assert_listed(f, "（补录未确认）");
+    row_put(o, TAG_HISTORIC_FILE, value_id(&id));
+    assert_int_equal(store_row_put(f->store, o, &f->err), 0);
+    put_file(f, file, "unconfirmed");
+    assert_listed(f, "（补录未确认）");
+    assert_listed(f, "，另有未确认的历史补录 1 条\n");
+    assert_shown(f, false, "未确认\n");
+    assert_shown(f, true, "\"historic\":\"unconfirmed\"");
+    put_file(f, file, "confirmed");
+    assert_listed(f, "（补录已确认）");
+    assert_shown(f, false, "已确认\n");
+    assert_shown(f, true, "\"historic\":\"confirmed\"");
+    assert_int_equal(store_row_count_unconfirmed(f->store, opinions, NULL, 0, 0, &n, &f->err), 0);
+    assert_int_equal(n, 0);
+    row_put(file, TAG_VOIDED, value_int(1));
+    put_file(f, file, "confirmed");
+    assert_int_equal(store_row_count_unconfirmed(f->store, opinions, NULL, 0, 0, &n, &f->err), 0);
+    assert_int_equal(n, 1);
+}
+
 /* shared, city and codes; nothing else. */
 static void test_show__streams(void **state)
 {
@@ -208,7 +271,7 @@ int main(void)
         T(test_show__list_for_programs), T(test_show__empty_list),
         T(test_show__filters),           T(test_show__table),
         T(test_show__record_for_people), T(test_show__names),
-        T(test_show__streams),
+        T(test_show__historic),           T(test_show__streams),
 #undef T
     };
 

@@ -225,6 +225,70 @@ static int64_t live_in_2026(void *ctx, const char *name, uint32_t site)
     return strcmp(name, "go_live") == 0 ? 20260101 : setting_info(name)->preset;
 }
 
+static struct row *historic_file(struct shelf *s, const char *kind)
+{
+    return shelf_put(s, "historic_file", "file_name", "旧账.xlsx", "target_kind", kind, "state",
+                     "unconfirmed", NULL);
+}
+
+/* Every historic record is of a file that somebody can still confirm; no other record is of one. */
+static void test_creation__historic_file(void **state)
+{
+    struct shelf s;
+    struct err err = {0};
+    struct actor lead = shelf_actor("county_lead", SIDE_COUNTY);
+
+    (void)state;
+    shelf_init(&s);
+    struct row *file = historic_file(&s, "opinion");
+    struct row *o = shelf_put(&s, "opinion", "historic", "1", "state", "collected", "received_at",
+                              "2025-3-5", "anonymous", "1", NULL);
+    shelf_fill(&s, o);
+    shelf_set(&s, o, "submission_id", "");
+    row_put(o, TAG_HISTORIC_FILE, value_null());
+    assert_int_equal(creation_check(&s.check, o, &lead, &err), E_INVALID);
+    shelf_refer(&s, o, "historic_file", file);
+    assert_int_equal(creation_check(&s.check, o, &lead, &err), 0);
+    shelf_set(&s, file, "state", "confirmed");
+    assert_int_equal(creation_check(&s.check, o, &lead, &err), E_STATE);
+    shelf_set(&s, file, "state", "unconfirmed");
+    shelf_set(&s, file, "voided", "1");
+    assert_int_equal(creation_check(&s.check, o, &lead, &err), E_STATE);
+    shelf_refer(&s, o, "historic_file", historic_file(&s, "member"));
+    assert_int_equal(creation_check(&s.check, o, &lead, &err), E_INVALID);
+    shelf_refer(&s, o, "historic_file", historic_file(&s, "opinion"));
+    shelf_set(&s, o, "historic", "0");
+    assert_int_equal(creation_check(&s.check, o, &lead, &err), E_INVALID);
+    shelf_release(&s);
+}
+
+/* 学联委 confirms a file of which the last record has come, once; then its county changes nothing of it. */
+static void test_historic_file__is_confirmed_once(void **state)
+{
+    struct shelf s;
+    struct err err = {0};
+    struct actor lead = shelf_actor("county_lead", SIDE_COUNTY);
+    struct actor liaison = shelf_actor("liaison", SIDE_CITY);
+    const struct transition *t;
+
+    (void)state;
+    shelf_init(&s);
+    struct row *file = historic_file(&s, "opinion");
+    struct slice to = slice_str("confirmed");
+    const struct field *count = kind_field_named(file->kind, "row_count");
+    assert_int_equal(transition_pick(&s.check, file, to, &liaison, &t, &err), E_INVALID);
+    assert_int_equal(check_owner(file, count, SIDE_COUNTY, &err), 0);
+    shelf_set(&s, file, "row_count", "2816");
+    assert_int_equal(transition_pick(&s.check, file, to, &lead, &t, &err), E_ROLE);
+    assert_int_equal(transition_pick(&s.check, file, to, &liaison, &t, &err), 0);
+    shelf_set(&s, file, "state", "confirmed");
+    assert_int_equal(transition_pick(&s.check, file, to, &liaison, &t, &err), E_STATE);
+    assert_int_equal(check_owner(file, count, SIDE_COUNTY, &err), E_STATE);
+    shelf_set(&s, file, "target_kind", "feedback");
+    assert_int_equal(check_row(&s.check, file, &err), E_INVALID);
+    shelf_release(&s);
+}
+
 /* History is entered by a lead, in a state that history has, dated before the system. */
 static void test_creation__historic(void **state)
 {
@@ -240,6 +304,7 @@ static void test_creation__historic(void **state)
     struct row *o = shelf_put(&s, "opinion", "historic", "1", "state", "closed", "received_at",
                               "2025-3-5", "anonymous", "0", NULL);
     shelf_fill(&s, o);
+    shelf_refer(&s, o, "historic_file", historic_file(&s, "opinion"));
     assert_int_equal(creation_check(&s.check, o, &clerk, &err), E_ROLE);
     assert_int_equal(creation_check(&s.check, o, &lead, &err), 0);
     shelf_set(&s, o, "feedback_on", "");
@@ -255,6 +320,7 @@ static void test_creation__historic(void **state)
     struct row *m = shelf_put(&s, "member", "historic", "1", NULL);
     shelf_fill(&s, m);
     shelf_set(&s, m, "level", "county");
+    shelf_refer(&s, m, "historic_file", historic_file(&s, "member"));
     assert_int_equal(creation_check(&s.check, m, &lead, &err), 0);
     struct row *r = shelf_put(&s, "feedback", "historic", "1", NULL);
     assert_int_equal(creation_check(&s.check, r, &lead, &err), E_STATE);
@@ -790,6 +856,8 @@ int main(void)
         cmocka_unit_test(test_transition__found_by_code_and_label),
         cmocka_unit_test(test_creation__roles_and_fields),
         cmocka_unit_test(test_creation__historic),
+        cmocka_unit_test(test_creation__historic_file),
+        cmocka_unit_test(test_historic_file__is_confirmed_once),
         cmocka_unit_test(test_submission__eligibility),
         cmocka_unit_test(test_submission__forms_need_their_fields),
         cmocka_unit_test(test_submission__sign_withdraw_route),
