@@ -23,6 +23,7 @@ import time
 SAMPLE = pathlib.Path(__file__).resolve().parents[2] / "samples/opinions.csv"
 SITE = "431021"
 RESULTS = []
+FILES, FILE_BYTES = 5, 20 << 20  # 100 MB of attachments
 
 
 def median(values):
@@ -155,7 +156,8 @@ class Bench:
             self.run("ztc", "sync", env=fresh)
             return self.rows / (time.monotonic() - start)
 
-    def edits(self, n):
+    def edits(self, n, upload=False):
+        """With UPLOAD while the agent of A sends 100 MB of attachments; how much of them waits at the end."""
         with self.folder("edits") as d, self.city(d, 11, 11) as (home, address, env, _):
             envs = []
             for name in "ab":
@@ -165,7 +167,17 @@ class Bench:
                 self.run("ztc", "sync", env=envs[-1])
             with self.process("ztc", "run", env=envs[0]), self.process("ztc", "run", env=envs[1]):
                 time.sleep(1)
-                return self.measure("bench_edit", d / "a", d / "b", d, n)
+                if upload:
+                    self.attach(d, envs[0])
+                r = self.measure("bench_edit", d / "a", d / "b", d, n)
+                r["waiting"] = json.loads(self.run("ztc", "status", "--json", env=envs[0]))["blobs_pending"]
+                return r
+
+    def attach(self, folder, env):
+        studio = json.loads(self.run("ztc", "ls", "studio", "--json", env=env))[0]["id"]
+        for i in range(FILES):
+            (folder / f"{i}.pdf").write_bytes(b"%PDF-1.7\n" + os.urandom(FILE_BYTES - 9))
+        self.run("ztc", "attach", studio, *(folder / f"{i}.pdf" for i in range(FILES)), env=env)
 
     def imported(self):
         """Rows a second of `ztc import` from a sheet (.csv)."""
@@ -241,6 +253,19 @@ def latency(b):
     note("local write, p50", [r["write_ms"] for r in runs], [r["commit_ms"] for r in runs], "ms")
 
 
+def upload(b):
+    """The same edits while attachments go up from A: nothing of the upload may be felt."""
+    n = 20
+    for _ in range(5):
+        alone, beside = b.edits(n), b.edits(n, upload=True)
+        if beside["waiting"] > 0:
+            note("edit during an upload of 100 MB, p50", [beside["p50_ms"]], [alone["p50_ms"]], "ms")
+            note("edit during an upload of 100 MB, p99", [beside["p99_ms"]], [alone["p99_ms"]], "ms")
+            return
+        n //= 2
+    skip("edit during an upload of 100 MB, p50", "ms", None, "the upload was over first")
+
+
 def connections(b):
     n = 1200 if b.quick else 5000
     limit = files_limit(n + 1000)
@@ -267,6 +292,7 @@ def main():
         b = Bench(a.build.resolve(), pathlib.Path(scratch).resolve(), a.quick)
         throughput(b)
         latency(b)
+        upload(b)
         connections(b)
     a.output.write_text(json.dumps(RESULTS, ensure_ascii=False, indent=1) + "\n")
 
