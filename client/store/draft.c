@@ -270,8 +270,9 @@ static int void_or_not(struct work *k, struct err *err)
 
     if (ret != 0)
         return ret;
-    if (k->kind->owner != SIDE_COUNTY)
-        return err_set(err, E_OWNER, "这条%s不归本方作废", k->kind->label);
+    ret = check_voider(&k->w->lookup, k->row, &k->w->actor, err);
+    if (ret != 0)
+        return ret;
     if (row_voided(k->row) == wants)
         return err_set(err, E_STATE, wants ? "这条%s已经作废" : "这条%s没有作废", k->kind->label);
     for (size_t i = 0; i < k->d->n_fields; i++) {

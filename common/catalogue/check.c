@@ -820,6 +820,34 @@ int check_owner(const struct row *row, const struct field *f, enum side side, st
     return 0;
 }
 
+/* The city's accounts live in `city`; a county sees none of them. */
+static int maker_side(const struct lookup *l, const struct row *row, const struct actor *actor,
+                      enum side *ret)
+{
+    struct row *account = NULL;
+    int status = lookup_get(l, "user_account", &row->created_by, &account);
+
+    *ret = account != NULL && account->stream != STREAM_CITY ? SIDE_COUNTY : SIDE_CITY;
+    if (account == NULL && id_eq(&row->created_by, &actor->account)) {
+        *ret = actor->side;
+    }
+    return status;
+}
+
+int check_voider(const struct lookup *l, const struct row *row, const struct actor *actor,
+                 struct err *err)
+{
+    enum side owner = row->kind->owner;
+    int ret = owner == SIDE_BOTH ? maker_side(l, row, actor, &owner) : 0;
+
+    if (ret != 0) {
+        return err_set(err, ret, NULL);
+    }
+    return owner == actor->side
+               ? 0
+               : err_set(err, E_OWNER, "这条%s不归本方作废", row->kind->label);
+}
+
 int check_immutable(const struct row *row, const struct field *f, const struct value *v,
                     struct err *err)
 {

@@ -59,6 +59,11 @@ int check_shared(const struct check *c, const struct row *row, uint32_t *ret_tag
  * submitted on). 0, E_OWNER or E_STATE. */
 int check_owner(const struct row *row, const struct field *f, enum side side, struct err *err);
 
+/* ACTOR's side may void ROW, and take that back: the side that owns the kind; of a kind that both own, the
+ * side whose account made the record. 0, E_OWNER, or the lookup's failure. */
+int check_voider(const struct lookup *l, const struct row *row, const struct actor *actor,
+                 struct err *err);
+
 /* F of ROW (as it stood) may become V: not where it is immutable and filled. 0 or E_STATE. */
 int check_immutable(const struct row *row, const struct field *f, const struct value *v,
                     struct err *err);

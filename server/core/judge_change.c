@@ -455,6 +455,7 @@ static int void_or_not(struct task *t)
     struct judge *j = t->j;
     const struct field_change *voided = change_field(t->c, TAG_VOIDED);
     bool wants = t->c->op == OP_VOID;
+    struct err err = {.ret = 0};
     int ret = check_role(t);
 
     if (ret != 0)
@@ -466,8 +467,9 @@ static int void_or_not(struct task *t)
         if (t->c->fields[i].tag != TAG_VOIDED && t->c->fields[i].tag != TAG_VOID_REASON)
             return judge_refuse(j, E_MALFORMED, NULL);
     }
-    if (!t->actor->is_system && t->kind->owner != t->actor->side)
-        return judge_refuse(j, E_OWNER, "这条%s不归本方作废", t->kind->label);
+    ret = t->actor->is_system ? 0 : check_voider(&j->lookup, t->row, t->actor, &err);
+    if (ret != 0)
+        return ret == E_OWNER ? judge_refuse(j, ret, "%s", err.text) : ret;
     if (row_voided(t->row) == wants)
         return judge_refuse(j, E_STATE, wants ? "这条记录已经作废" : "这条记录没有作废");
     if (wants && value_is_null(&change_field(t->c, TAG_VOID_REASON)->v))

@@ -205,3 +205,27 @@ def test_the_city_attaches_too(city, make_county, tmp_path):
     out = json.loads(a.run("fetch", attachment, "--out", tmp_path / "out", "--json").stdout)
     assert out == {"ok": True} and (tmp_path / "out").read_bytes() == file.read_bytes()
     assert a.run("fetch", record, expect=2).stderr.startswith("ZT-USAGE ")
+    # Whoever attached it may void it, and nobody else.
+    mine = a.run("attach", record, file, "--quiet").stdout.strip()
+    a.sync()
+    assert a.run("do", "作废", attachment, "void_reason=错", expect=1).stderr.startswith("ZT-OWNER ")
+    assert city.run("do", "作废", mine, "void_reason=错", expect=1).stderr.startswith("ZT-OWNER ")
+    city.run("do", "作废", attachment, "void_reason=错")
+    a.sync()
+    assert states(a, record) == ["uploaded"]
+
+
+def test_more_than_a_site_may_have(city, make_county, tmp_path):
+    city.run("user", "add", "xue", "--role", "liaison")
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    small, big = pdf(tmp_path / "小.pdf", 1000), pdf(tmp_path / "大.pdf", 2 << 20, 2)
+    ids = a.run("attach", record, small, big, "--quiet").stdout.split()
+    city.run("setting", "set", "site_attachment_bytes=1048576", "--site", "431021", "--as", "xue")
+    assert a.sync(expect=1).stderr.startswith("ZT-WAITING ")
+    assert dict(zip(ids, states(a, record))) == {ids[0]: "uploaded", ids[1]: "refused"}
+    assert part_size(city) == 0
+    assert a.run("attach", record, big, expect=1).stderr.startswith("ZT-QUOTA ")
+    a.run("do", "作废", ids[1], "void_reason=太大")
+    a.sync()
+    assert a.status()["blobs_refused"] == 0

@@ -291,6 +291,65 @@ static void test_check__hello(void **state)
     assert_int_equal(hello_check(f, &m), E_MALFORMED); /* an incarnation at 0 */
 }
 
+/* Every bound of what is said of attachments. */
+static void test_check__blobs(void **state)
+{
+    static uint8_t bytes[WIRE_CHUNK_MAX + 1];
+    Ztc__BlobHave have = ZTC__BLOB_HAVE__INIT;
+    Ztc__BlobWant want = ZTC__BLOB_WANT__INIT;
+    Ztc__BlobChunk chunk = ZTC__BLOB_CHUNK__INIT;
+    Ztc__BlobDone done = ZTC__BLOB_DONE__INIT;
+    Ztc__Frame fh = ZTC__FRAME__INIT, fw = fh, fc = fh, fd = fh;
+
+    (void)state;
+    fh.kind_case = ZTC__FRAME__KIND_BLOB_HAVE;
+    fh.blob_have = &have;
+    fw.kind_case = ZTC__FRAME__KIND_BLOB_WANT;
+    fw.blob_want = &want;
+    fc.kind_case = ZTC__FRAME__KIND_BLOB_CHUNK;
+    fc.blob_chunk = &chunk;
+    fd.kind_case = ZTC__FRAME__KIND_BLOB_DONE;
+    fd.blob_done = &done;
+    have.attachment = want.attachment = chunk.attachment = done.attachment =
+        bytes_of(WIRE_ID_SIZE);
+    have.hash = bytes_of(WIRE_HASH_SIZE);
+    have.size = WIRE_BLOB_MAX;
+    want.offset = WIRE_BLOB_MAX - 1;
+    chunk.bytes = wire_data((struct slice){bytes, WIRE_CHUNK_MAX});
+    chunk.offset = WIRE_BLOB_MAX - WIRE_CHUNK_MAX;
+    assert_int_equal(check_frame(&fh), 0);
+    assert_int_equal(check_frame(&fw), 0);
+    assert_int_equal(check_frame(&fc), 0);
+    assert_int_equal(check_frame(&fd), 0);
+
+    have.size = 0;
+    assert_int_equal(check_frame(&fh), E_MALFORMED);
+    have.size = WIRE_BLOB_MAX + 1ull;
+    assert_int_equal(check_frame(&fh), E_MALFORMED);
+    have.size = 1;
+    have.hash = bytes_of(31);
+    assert_int_equal(check_frame(&fh), E_MALFORMED);
+    want.offset = WIRE_BLOB_MAX;
+    assert_int_equal(check_frame(&fw), E_MALFORMED);
+    want.offset = UINT64_MAX;
+    assert_int_equal(check_frame(&fw), E_MALFORMED);
+    chunk.offset++;
+    assert_int_equal(check_frame(&fc), E_MALFORMED);
+    chunk.offset = UINT64_MAX - 5;
+    assert_int_equal(check_frame(&fc), E_MALFORMED);
+    chunk.offset = 0;
+    chunk.bytes.len = WIRE_CHUNK_MAX + 1;
+    assert_int_equal(check_frame(&fc), E_MALFORMED);
+    chunk.bytes.len = 0;
+    assert_int_equal(check_frame(&fc), E_MALFORMED);
+    done.has_code = true;
+    done.code = data_of("lost");
+    assert_int_equal(check_frame(&fd), E_MALFORMED);
+    done.has_code = false;
+    done.attachment = bytes_of(15);
+    assert_int_equal(check_frame(&fd), E_MALFORMED);
+}
+
 /* Ranges and codes of the other kinds. */
 static void test_check__ranges(void **state)
 {
@@ -452,6 +511,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_frame__golden),    T(test_frame__fragments), T(test_frame__oversize),
         T(test_frame__cap_rises), T(test_frame__garbage),   T(test_frame__amplification),
+        T(test_check__blobs),
         T(test_check__hello),     T(test_check__ranges),    T(test_body__same_as_protobuf),
         T(test_body__round_trip), T(test_body__bomb),       T(test_body__largest_fits_a_frame),
     };
