@@ -24,6 +24,7 @@ const struct client_options client_options_preset = {
     .queue_max = 2u << 20,
     .unsent_max = 512u << 10,
     .load_bytes = 256u << 10,
+    .snapshot_above = 5000,
 };
 
 #define BIT(state) (1u << CLIENT_##state)
@@ -163,7 +164,7 @@ static bool is_behind(const struct client_session *s)
 
 static bool has_work(const struct client_session *s)
 {
-    return is_behind(s) || takes_in(s) || s->queue.len > 0;
+    return is_behind(s) || client_snapshot_due(s) || takes_in(s) || s->queue.len > 0;
 }
 
 bool client_session_complete(const struct client_session *s)
@@ -177,7 +178,7 @@ static bool is_expecting(const struct client_session *s)
     bool may_push = unpushed(s) > 0 && !s->held;
     bool is_up = s->hold == 0 && (in_flight(s) > 0 || may_push);
 
-    return is_serving(s) && (has_work(s) || s->loading || is_up);
+    return is_serving(s) && (has_work(s) || s->loading || s->fetching || is_up);
 }
 
 int client_session_reason(const struct client_session *s)
@@ -193,7 +194,7 @@ int client_session_reason(const struct client_session *s)
 
 static void forget_work(struct client_session *s)
 {
-    s->loading = s->refusing = s->alone = false;
+    s->loading = s->refusing = s->alone = s->fetching = false;
     s->applying = 0;
     buf_release(&s->queue);
     s->queue_at = 0;
@@ -421,6 +422,8 @@ static void put_hello(const struct client_event *ev, struct client_update *up)
         cursors[i].seq = c->seq;
         cursors[i].hash = wire_data((struct slice){c->hash, HASH_SIZE});
         cursors[i].incarnation = wire_data((struct slice){c->incarnation.b, ID_SIZE});
+        cursors[i].has_loading = c->loading != CLIENT_WHOLE;
+        cursors[i].loading = c->loading != CLIENT_WHOLE;
         list[i] = &cursors[i];
     }
     m.protocol_min = PROTOCOL_MIN;
@@ -469,6 +472,11 @@ static void on_connected(struct client_session *s, const struct client_event *ev
 
         t->stream = f->cursors[i].stream;
         t->applied = t->arrived = t->head = f->cursors[i].seq;
+        t->loading = f->cursors[i].loading;
+        t->has_place = f->cursors[i].has_place;
+        memcpy(t->place, f->cursors[i].place, WIRE_PLACE_SIZE);
+        t->history = f->cursors[i].history;
+        t->base = f->cursors[i].base;
     }
     put_hello(ev, up);
     client_session_move(s, CLIENT_HELLO, ev->now);
@@ -528,6 +536,23 @@ static void on_refused_stored(struct client_session *s, const struct client_even
         s->refused_n = ev->refused.first_n;
         client_session_progress(s, ev->now);
     }
+}
+
+static void on_fetched(struct client_session *s, const struct client_event *ev,
+                       struct client_update *up)
+{
+    int ret;
+
+    if (!is_serving(s))
+        return;
+    ret = ev->ret;
+    if (ret == 0)
+        ret = ev->kind == CLIENT_BEGUN ? client_snapshot_begun(s, ev)
+                                       : client_snapshot_stored(s, ev);
+    if (ret != 0)
+        client_session_fail(s, ev, up, ret);
+    else
+        client_session_progress(s, ev->now);
 }
 
 static void on_drained(struct client_session *s, const struct client_event *ev)
@@ -599,6 +624,11 @@ static void dispatch(struct client_session *s, const struct client_event *ev,
     case CLIENT_REFUSED_STORED:
         on_refused_stored(s, ev, up);
         break;
+    case CLIENT_BEGUN:
+    case CLIENT_SLICE_STORED:
+    case CLIENT_HISTORY_STORED:
+        on_fetched(s, ev, up);
+        break;
     case CLIENT_REQUEST:
         client_renew_request(s, ev, up);
         break;
@@ -650,6 +680,8 @@ void client_session_step(struct client_session *s, const struct client_event *ev
     dispatch(s, ev, up);
     if (is_serving(s))
         client_session_take_in(s, ev, up);
+    if (is_serving(s))
+        client_snapshot_want(s, up);
     want_load(s, up);
     client_renew_want(s, up);
     leave_retired(s, ev, up);

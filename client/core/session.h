@@ -68,6 +68,7 @@ struct client_options {
     size_t queue_max;    /* bytes that came and wait for the store */
     size_t unsent_max;   /* bytes of output after which nothing is loaded */
     uint32_t load_bytes; /* a push: at most, expanded, unless one act is larger */
+    uint64_t snapshot_above; /* an empty stream of more entries at the city begins with a snapshot */
     void (*trace)(void *ctx, const struct client_session *s, enum client_state from); /* or NULL */
     void *trace_ctx;
 };
@@ -82,6 +83,13 @@ struct client_ledger {
     uint64_t refused; /* refusals that nobody has seen to */
     uint64_t blobs;   /* attachments of ours of which the city has not every byte */
     uint64_t uploads; /* those of them that are still to be sent */
+};
+
+/* Where a stream stands that begins with a snapshot. */
+enum client_loading {
+    CLIENT_WHOLE,    /* entries come */
+    CLIENT_UNDECIDED, /* nothing is here: a snapshot if the city has much, else entries */
+    CLIENT_SLICES,   /* the cursor stands at a signed head, slices are to come */
 };
 
 enum client_due {
@@ -102,6 +110,12 @@ struct client_stream {
     uint64_t applied; /* the cursor */
     uint64_t arrived; /* last seq that came, applied or queued */
     uint64_t head;    /* last seq the city is known to have */
+    enum client_loading loading;
+    bool has_place;
+    uint8_t place[WIRE_PLACE_SIZE]; /* where the next slice begins */
+    uint64_t history, base; /* older entries are here up to the one, and wanted up to the other */
+    size_t head_len, signature_len; /* Welcome's, while undecided */
+    uint8_t head_bytes[WIRE_SIGNED_MAX], signature[WIRE_SIGNED_MAX];
 };
 
 /* The own certificate's life, and the digest of the CAs that are trusted. until 0: not known. */
@@ -146,6 +160,7 @@ struct client_session {
     uint32_t applying; /* batches with the store */
     bool refusing;     /* a refusal is with the store */
     bool alone;        /* the first in the queue is a refusal: nothing is handed out beside it */
+    bool fetching;     /* a slice or history is asked for, or with the store */
     struct buf queue; /* frames that wait for it, packed with their lengths */
     size_t queue_at;  /* the first of them */
     size_t unsent;
@@ -161,6 +176,10 @@ struct client_cursor {
     uint64_t seq;
     uint8_t hash[HASH_SIZE];
     struct id incarnation;
+    enum client_loading loading;
+    bool has_place;
+    uint8_t place[WIRE_PLACE_SIZE];
+    uint64_t history, base; /* as in client_stream; both 0: nothing older is wanted */
 };
 
 /* For Hello. */
@@ -188,6 +207,9 @@ enum client_event_kind {
     CLIENT_LOADED,         /* answer to load */
     CLIENT_APPLIED,        /* answer to apply */
     CLIENT_REFUSED_STORED, /* answer to store_refused */
+    CLIENT_BEGUN,          /* answer to begin */
+    CLIENT_SLICE_STORED,   /* answer to store_slice */
+    CLIENT_HISTORY_STORED, /* answer to store_history */
     CLIENT_REQUEST,        /* answer to make_request */
     CLIENT_RENEWED,        /* answer to store_renewed */
     CLIENT_BLOB,           /* answer to blob */
@@ -207,6 +229,7 @@ struct client_event {
     /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, REQUEST, RENEWED, BROKEN, GONE */
     int ret;
     struct client_ledger ledger; /* LOCAL, APPLIED, REFUSED_STORED, BLOB (settled) */
+    uint64_t seq; /* BEGUN: the cursor now; HISTORY_STORED: the last older entry that is here */
     union {
         const struct client_facts *facts;
         const Ztc__Frame *frame;
@@ -263,6 +286,15 @@ struct client_update {
     const Ztc__Entries *apply;
 
     const Ztc__Refused *store_refused;
+
+    /* Begin this empty stream with a snapshot at a signed head. */
+    struct {
+        bool wanted;
+        uint32_t stream;
+        struct slice head, signature;
+    } begin;
+    const Ztc__Slice *store_slice;     /* expand, and take in */
+    const Ztc__History *store_history; /* expand, verify, log */
 
     /* Make a certificate request; verify and keep the certificate that comes, and the CAs with it. */
     bool make_request;

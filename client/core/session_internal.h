@@ -55,6 +55,19 @@ struct client_stream *client_session_stream(struct client_session *s, uint32_t s
 void client_session_leave(struct client_session *s, const struct client_event *ev,
                           struct client_update *up, int cause);
 
+/* ---- snapshot.c ---- */
+
+void client_snapshot_head(struct client_stream *t, const Ztc__SignedHead *h);
+void client_snapshot_want(struct client_session *s, struct client_update *up);
+bool client_snapshot_due(const struct client_session *s); /* records are to come */
+int client_snapshot_recv_slice(struct client_session *s, const Ztc__Slice *m,
+                               struct client_update *up);
+int client_snapshot_recv_history(struct client_session *s, const Ztc__History *m,
+                                 struct client_update *up);
+/* What the store answered; 0, or why the session must end. */
+int client_snapshot_begun(struct client_session *s, const struct client_event *ev);
+int client_snapshot_stored(struct client_session *s, const struct client_event *ev);
+
 /* ---- renew.c ---- */
 
 int client_renew_welcome(struct client_session *s, const Ztc__Welcome *m, msec_t now);

@@ -23,6 +23,8 @@ static void note_heads(struct client_session *s, const Ztc__Welcome *m)
         t = client_session_stream(s, h.stream);
         if (t != NULL && t->head < h.seq)
             t->head = h.seq;
+        if (t != NULL && t->loading == CLIENT_UNDECIDED)
+            client_snapshot_head(t, m->heads[i]);
     }
 }
 
@@ -186,7 +188,7 @@ static int recv_entries(struct client_session *s, const struct client_event *ev,
 
     if (t == NULL)
         return E_DENIED;
-    if (m->first_seq != t->arrived + 1)
+    if (m->first_seq != t->arrived + 1 || t->loading != CLIENT_WHOLE)
         return E_PROTOCOL;
     if (head_decode(wire_slice(m->head->head), &h) != 0 || h.stream != m->stream ||
         h.seq < t->arrived + m->count)
@@ -260,6 +262,14 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
     case ZTC__FRAME__KIND_REFUSED:
         if (serving)
             ret = recv_refused(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_SLICE:
+        if (serving)
+            ret = client_snapshot_recv_slice(s, ev->frame->slice, up);
+        break;
+    case ZTC__FRAME__KIND_HISTORY:
+        if (serving)
+            ret = client_snapshot_recv_history(s, ev->frame->history, up);
         break;
     case ZTC__FRAME__KIND_RENEWED:
         if (welcomed)

@@ -24,7 +24,7 @@
 #define SOFTWARE    "ztc/" ZTC_VERSION
 
 struct todo {
-    bool welcome, check, refused, load, request, renewed, blob[CLIENT_LANES];
+    bool welcome, check, refused, load, request, renewed, begin, slice, history, blob[CLIENT_LANES];
     struct client_update up; /* what the wants point to; without output */
 };
 
@@ -81,6 +81,18 @@ static void note(struct link *l)
     if (up->store_refused != NULL) {
         t->refused = true;
         t->up.store_refused = up->store_refused;
+    }
+    if (up->begin.wanted) {
+        t->begin = true;
+        t->up.begin = up->begin;
+    }
+    if (up->store_slice != NULL) {
+        t->slice = true;
+        t->up.store_slice = up->store_slice;
+    }
+    if (up->store_history != NULL) {
+        t->history = true;
+        t->up.store_history = up->store_history;
     }
     t->request = t->request || up->make_request;
     if (up->store_renewed != NULL) {
@@ -248,6 +260,15 @@ static bool do_one(struct link *l)
     } else if (t->refused) {
         t->refused = false;
         exchange_refused(l->o.replica, &t->up, wall_clock(), &ev, &l->why);
+    } else if (t->begin) {
+        t->begin = false;
+        exchange_begin(l->o.replica, &t->up, &ev, &l->why);
+    } else if (t->slice) {
+        t->slice = false;
+        exchange_slice(l->o.replica, &t->up, &l->codec, work, &ev, &l->why);
+    } else if (t->history) {
+        t->history = false;
+        exchange_history(l->o.replica, &t->up, &l->codec, work, &ev, &l->why);
     } else if (t->renewed) {
         t->renewed = false;
         ev.kind = CLIENT_RENEWED;
@@ -258,7 +279,7 @@ static bool do_one(struct link *l)
     } else if (!take_batch(l, &ev)) {
         return false;
     }
-    more = t->check || t->refused || t->renewed;
+    more = t->check || t->refused || t->renewed || t->slice || t->history;
     l->arena = 1 - l->arena;
     step(l, &ev);
     if (!more)

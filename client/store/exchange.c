@@ -5,6 +5,25 @@
 
 #include <string.h>
 
+static int add_loading(struct replica *r, struct client_cursor *c, struct err *err)
+{
+    struct replica_snapshot s;
+    int ret = replica_snapshot(r, c->stream, &s, err);
+
+    if (ret == E_NOTFOUND) {
+        c->loading = c->seq == 0 ? CLIENT_UNDECIDED : CLIENT_WHOLE;
+        return 0;
+    }
+    if (ret != 0)
+        return ret;
+    c->loading = s.loaded ? CLIENT_WHOLE : CLIENT_SLICES;
+    c->has_place = s.has_place;
+    memcpy(c->place, s.place, sizeof c->place);
+    c->history = s.history_seq;
+    c->base = s.base_seq;
+    return 0;
+}
+
 static int add_cursor(void *ctx, const struct stream_head *h)
 {
     struct client_facts *f = ctx;
@@ -63,7 +82,10 @@ int exchange_facts(struct replica *r, const char *software, struct client_facts 
     ret->ledger.uploads = f.blobs.waiting;
     memcpy(ret->own_chain, f.own_chain, HASH_SIZE);
     memcpy(ret->acked_chain, f.acked_chain, HASH_SIZE);
-    return store_stream_each(replica_store(r), add_cursor, ret, err);
+    status = store_stream_each(replica_store(r), add_cursor, ret, err);
+    for (size_t i = 0; status == 0 && i < ret->n_cursors; i++)
+        status = add_loading(r, &ret->cursors[i], err);
+    return status;
 }
 
 int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct err *err)
@@ -228,6 +250,84 @@ void exchange_take(struct replica *r, const struct exchange_batch *b, struct cli
                                            b->head, b->signature, err);
     if (ret->ret == 0)
         ret->ret = exchange_ledger(r, &ret->ledger, err);
+}
+
+/* ---- snapshots ---- */
+
+void exchange_begin(struct replica *r, const struct client_update *up, struct client_event *ret,
+                    struct err *err)
+{
+    ret->kind = CLIENT_BEGUN;
+    ret->ret = replica_snapshot_begin(r, up->begin.stream, up->begin.head, up->begin.signature,
+                                      &ret->seq, err);
+}
+
+/* The parts of a slice as the replica takes them; all lie in A. */
+static int unfold(const Ztc__Slice *m, const Ztc__SliceBody *body, struct arena *a,
+                  struct replica_slice *ret)
+{
+    struct slice *rows = arena_zalloc(a, (body->n_rows + 1) * sizeof *rows);
+    struct arrived *entries = arena_zalloc(a, (body->n_entries + 1) * sizeof *entries);
+    uint64_t *seqs = arena_zalloc(a, (body->n_entries + 1) * sizeof *seqs);
+
+    if (rows == NULL || entries == NULL || seqs == NULL)
+        return E_NOMEM;
+    for (size_t i = 0; i < body->n_rows; i++)
+        rows[i] = wire_slice(body->rows[i]);
+    for (size_t i = 0; i < body->n_entries; i++) {
+        const Ztc__SliceEntry *e = body->entries[i];
+
+        seqs[i] = e->seq;
+        entries[i] = (struct arrived){.received_at = e->received_at,
+                                      .verdict = wire_slice(e->verdict),
+                                      .bytes = wire_slice(e->bytes)};
+        if (e->has_side)
+            entries[i].side = wire_slice(e->side);
+    }
+    *ret = (struct replica_slice){.stream = m->stream,
+                                  .seq = m->seq,
+                                  .rows = rows,
+                                  .n_rows = body->n_rows,
+                                  .entries = entries,
+                                  .entry_seqs = seqs,
+                                  .n_entries = body->n_entries};
+    if (m->has_next)
+        ret->next = wire_slice(m->next);
+    return 0;
+}
+
+void exchange_slice(struct replica *r, const struct client_update *up, struct body_codec *codec,
+                    struct arena *a, struct client_event *ret, struct err *err)
+{
+    struct replica_slice slice;
+    Ztc__SliceBody *body;
+
+    ret->kind = CLIENT_SLICE_STORED;
+    ret->ret = body_open_slice(codec, up->store_slice, a, &body);
+    if (ret->ret == 0)
+        ret->ret = unfold(up->store_slice, body, a, &slice);
+    ret->ret = ret->ret == 0 ? replica_snapshot_slice(r, &slice, err)
+                             : err_set(err, ret->ret, NULL);
+}
+
+void exchange_history(struct replica *r, const struct client_update *up, struct body_codec *codec,
+                      struct arena *a, struct client_event *ret, struct err *err)
+{
+    const Ztc__History *m = up->store_history;
+    struct arrived *entries = NULL;
+    Ztc__EntriesBody *body;
+
+    ret->kind = CLIENT_HISTORY_STORED;
+    ret->seq = m->first_seq + m->count - 1;
+    ret->ret = body_open_entries(codec, wire_slice(m->body), m->size, m->count, a, &body);
+    if (ret->ret == 0)
+        entries = arena_zalloc(a, body->n_entries * sizeof *entries);
+    if (ret->ret == 0 && entries == NULL)
+        ret->ret = E_NOMEM;
+    if (ret->ret == 0)
+        list_entries(body, entries);
+    ret->ret = ret->ret == 0 ? replica_history(r, m->stream, m->first_seq, entries, m->count, err)
+                             : err_set(err, ret->ret, NULL);
 }
 
 void exchange_refused(struct replica *r, const struct client_update *up, msec_t now,

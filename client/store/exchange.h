@@ -47,6 +47,16 @@ void exchange_read(struct exchange_batch *b, const struct hasher *h, struct body
 void exchange_take(struct replica *r, const struct exchange_batch *b, struct client_event *ret,
                    struct err *err);
 
+/* up->begin: CLIENT_BEGUN. */
+void exchange_begin(struct replica *r, const struct client_update *up, struct client_event *ret,
+                    struct err *err);
+
+/* up->store_slice, up->store_history: CLIENT_SLICE_STORED, CLIENT_HISTORY_STORED; expanded into A. */
+void exchange_slice(struct replica *r, const struct client_update *up, struct body_codec *codec,
+                    struct arena *a, struct client_event *ret, struct err *err);
+void exchange_history(struct replica *r, const struct client_update *up, struct body_codec *codec,
+                      struct arena *a, struct client_event *ret, struct err *err);
+
 /* up->store_refused: CLIENT_REFUSED_STORED. NOW: wall clock. */
 void exchange_refused(struct replica *r, const struct client_update *up, msec_t now,
                       struct client_event *ret, struct err *err);

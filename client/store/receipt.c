@@ -62,11 +62,25 @@ static int take_entry(void *ctx, const struct entry *e)
     return p->out->ret;
 }
 
+/* A proof needs every entry from its own on. */
+static int check_history(struct replica *r, uint32_t stream, uint64_t seq, struct err *err)
+{
+    struct replica_snapshot s;
+    int ret = replica_snapshot(r, stream, &s, err);
+
+    if (ret == 0 && seq <= s.base_seq + 1)
+        return err_set(err, E_WAITING, "较早的历史还在下载，下载完才能出具");
+    return ret == E_NOTFOUND ? 0 : ret;
+}
+
 static int make(struct replica *r, uint32_t stream, uint64_t seq, struct buf *out, struct arena *a,
                 struct err *err)
 {
     struct proof p = {.out = out, .hasher = r->hasher, .seq = seq};
-    int ret = newest_head(r, stream, a, &p, err);
+    int ret = check_history(r, stream, seq, err);
+
+    if (ret == 0)
+        ret = newest_head(r, stream, a, &p, err);
 
     if (ret == 0 && p.head_seq < seq)
         return err_set(err, E_WAITING, "市级对这一条的签名还没有收到，请同步后再试");

@@ -15,6 +15,7 @@ struct batch {
     struct arena a;        /* of one entry */
     bool more;             /* the act goes on */
     bool bare;             /* nothing is pending: the tables show the streams' rows */
+    uint64_t row_seqs; /* rows may hold entries up to this one already: a snapshot */
 };
 
 static int corrupt(const struct batch *b, const char *what, struct err *err)
@@ -284,11 +285,13 @@ static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
 
     if (kind == NULL || kind->stream == STREAM_RULE_NONE)
         return drop_own(b, x, err); /* of a newer catalogue: the log keeps it */
-    if (b->bare && x->p.c.op == OP_CREATE)
+    if (b->bare && x->p.c.op == OP_CREATE && x->e.seq > b->row_seqs)
         return add_one(b, kind, x, err);
     ret = overlay_base(r, &b->a, kind, &x->p.c.record, &base, &covered, err);
     if (ret != 0)
         return ret;
+    if (base != NULL && x->e.seq <= b->row_seqs && base->seq >= x->e.seq)
+        return drop_own(b, x, err); /* the row came with a snapshot that has it */
     if ((base != NULL) == (x->p.c.op == OP_CREATE))
         return corrupt(b, "与台账不符", err);
     if (base == NULL)
@@ -362,6 +365,17 @@ static int find_bare(struct batch *b, struct err *err)
     return status < 0 ? status : 0;
 }
 
+static int note_snapshot(struct batch *b, uint32_t stream, struct err *err)
+{
+    struct replica_snapshot s;
+    int ret = replica_snapshot(b->r, stream, &s, err);
+
+    if (ret == 0 && !s.loaded)
+        return err_set(err, E_PROTOCOL, "快照还没有载完");
+    b->row_seqs = ret == 0 ? s.last_seq : 0;
+    return ret == E_NOTFOUND ? 0 : ret;
+}
+
 static int take_batch(struct batch *b, uint32_t stream, uint64_t first_seq,
                       const struct arrived *entries, size_t n, struct slice head,
                       struct slice signature, struct err *err)
@@ -379,6 +393,8 @@ static int take_batch(struct batch *b, uint32_t stream, uint64_t first_seq,
         return err_set(err, E_PROTOCOL, "数据流 %u 的记录不连续（已有 %llu，来的从 %llu 起）",
                        stream, (unsigned long long)b->at.seq, (unsigned long long)first_seq);
     ret = find_bare(b, err);
+    if (ret == 0)
+        ret = note_snapshot(b, stream, err);
     for (size_t i = 0; ret == 0 && i < n; i++)
         ret = take_entry(b, &entries[i], err);
     return ret == 0 ? close_batch(b, &h, head, signature, err) : ret;

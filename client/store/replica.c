@@ -6,11 +6,12 @@
 
 #include <string.h>
 
-extern const char embed_0001_replica[], embed_0002_blob[];
+extern const char embed_0001_replica[], embed_0002_blob[], embed_0003_snapshot[];
 
 static const struct store_step steps[] = {
     {"0001_replica", embed_0001_replica},
     {"0002_blob", embed_0002_blob},
+    {"0003_snapshot", embed_0003_snapshot},
     {NULL, NULL},
 };
 
@@ -67,6 +68,14 @@ static const char *const statements[RS_COUNT] = {
         "DELETE FROM head WHERE stream = ?1 AND (seq < ?2 OR (compared = 1"
         " AND seq <> ?2))",
     [RS_HEAD_DEL] = "DELETE FROM head WHERE stream = ?1 AND seq = ?2",
+    [RS_SNAPSHOT_GET] =
+        "SELECT base_seq, base_hash, last_seq, place, loaded, history_seq, history_hash"
+        " FROM snapshot WHERE stream = ?1",
+    [RS_SNAPSHOT_PUT] =
+        "INSERT OR REPLACE INTO snapshot (stream, base_seq, base_hash, last_seq, place, loaded,"
+        " history_seq, history_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [RS_SNAPSHOT_DEL] = "DELETE FROM snapshot WHERE stream = ?1",
+    [RS_LOG_CUT] = "DELETE FROM log WHERE pos BETWEEN ?1 AND ?2",
     [RS_SERIAL_GET] = "SELECT last FROM serial WHERE prefix = ?1 AND year = ?2",
     [RS_BLOB_COUNT] =
         "SELECT coalesce(sum(b.state = 0), 0), coalesce(sum(b.state = 2), 0),"

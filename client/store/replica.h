@@ -126,6 +126,52 @@ int replica_apply(struct replica *r, uint32_t stream, uint64_t first_seq,
                   const struct arrived *entries, size_t n, struct slice head,
                   struct slice signature, struct err *err);
 
+/* ---- snapshots (snapshot.c) ---- */
+
+#define SNAPSHOT_PLACE_SIZE 20
+
+/* A stream that began with a snapshot, until its history is here whole. */
+struct replica_snapshot {
+    uint32_t stream;
+    uint64_t base_seq; /* the log begins behind it */
+    uint64_t last_seq; /* the records are whole once the cursor has reached it */
+    bool loaded;       /* the last slice is here */
+    bool has_place;
+    uint8_t place[SNAPSHOT_PLACE_SIZE]; /* where the next slice begins */
+    uint64_t history_seq;               /* older entries are here up to this one */
+    uint8_t base_hash[HASH_SIZE], history_hash[HASH_SIZE];
+};
+
+/* E_NOTFOUND: the stream's log is whole. */
+int replica_snapshot(struct replica *r, uint32_t stream, struct replica_snapshot *ret,
+                     struct err *err);
+
+/* The records of the stream are not whole yet. */
+int replica_loading(struct replica *r, uint32_t stream, bool *ret, struct err *err);
+
+/* Begin STREAM, which must be empty, at a signed head. *ret_seq is its cursor now. */
+int replica_snapshot_begin(struct replica *r, uint32_t stream, struct slice head,
+                           struct slice signature, uint64_t *ret_seq, struct err *err);
+
+struct replica_slice {
+    uint32_t stream;
+    uint64_t seq; /* at which it was read */
+    const struct slice *rows;
+    size_t n_rows;
+    const struct arrived *entries; /* that rows name */
+    const uint64_t *entry_seqs;
+    size_t n_entries;
+    struct slice next; /* empty: the last one */
+};
+int replica_snapshot_slice(struct replica *r, const struct replica_slice *in, struct err *err);
+
+/* Older entries, from history_seq + 1 on. E_CORRUPT: they do not lead to the signed head; all of it was
+ * dropped and will be asked for again. */
+int replica_history(struct replica *r, uint32_t stream, uint64_t first_seq,
+                    const struct arrived *entries, size_t n, struct err *err);
+
+/* ---- refusals ---- */
+
 /* Keep a refusal (once) and take its changes out of the overlay. *ret_until_n is the last n made before
  * now, for RefusedAck. */
 int replica_refused(struct replica *r, uint64_t first_n, uint64_t last_n, uint64_t at_n,

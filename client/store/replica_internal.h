@@ -6,6 +6,8 @@
 #include "common/catalogue/settings.h"
 #include "common/ledger/sql.h"
 
+#define POS(stream, seq) ((int64_t)(((uint64_t)(stream) << 40) | (seq)))
+
 /* Bound of what one act, entry or refusal may take of memory while it is worked on. */
 #define WORK_MAX (64u * ACT_MAX_BYTES)
 
@@ -37,6 +39,10 @@ enum replica_stmt {
     RS_HEAD_NEWEST,
     RS_HEAD_DROP,
     RS_HEAD_DEL,
+    RS_SNAPSHOT_GET,
+    RS_SNAPSHOT_PUT,
+    RS_SNAPSHOT_DEL,
+    RS_LOG_CUT,
     RS_SERIAL_GET,
     RS_SERIAL_PUT,
     RS_BLOB_COUNT,

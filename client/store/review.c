@@ -337,6 +337,21 @@ static int verify_receipt(struct verify *v)
     return ret;
 }
 
+/* Where the log begins: at 1, or behind a snapshot whose history is not whole. */
+static int verify_from(struct verify *v, uint32_t stream)
+{
+    struct replica_snapshot s;
+    int ret = replica_snapshot(v->r, stream, &s, v->err);
+
+    v->at = (struct stream_head){.stream = stream};
+    chain_start(v->r->hasher, stream, &v->r->own.ledger, v->at.hash);
+    if (ret == 0) {
+        v->at.seq = s.base_seq;
+        memcpy(v->at.hash, s.base_hash, HASH_SIZE);
+    }
+    return ret == E_NOTFOUND ? 0 : ret;
+}
+
 static int verify_stream(struct verify *v, uint32_t stream)
 {
     struct stream_head head;
@@ -344,9 +359,9 @@ static int verify_stream(struct verify *v, uint32_t stream)
 
     if (ret != 0)
         return ret;
-    v->at = (struct stream_head){.stream = stream};
-    chain_start(v->r->hasher, stream, &v->r->own.ledger, v->at.hash);
-    ret = store_entry_each(v->r->store, stream, 1, verify_entry, v, v->err);
+    ret = verify_from(v, stream);
+    if (ret == 0)
+        ret = store_entry_each(v->r->store, stream, v->at.seq + 1, verify_entry, v, v->err);
     if (ret != 0)
         return ret;
     if (v->at.seq != head.seq || memcmp(v->at.hash, head.hash, HASH_SIZE) != 0)
@@ -487,11 +502,27 @@ static int lay_again(struct rebuild *b)
     return ret;
 }
 
+/* The tables follow from the whole log only. */
+static int check_whole(struct replica *r, struct err *err)
+{
+    const uint32_t streams[] = {STREAM_SHARED, r->own.site};
+    struct replica_snapshot s;
+    int ret = E_NOTFOUND;
+
+    for (size_t i = 0; ret == E_NOTFOUND && i < 2; i++)
+        ret = replica_snapshot(r, streams[i], &s, err);
+    if (ret == 0)
+        return err_set(err, E_WAITING, "较早的历史还在下载，下载完才能重建");
+    return ret == E_NOTFOUND ? 0 : ret;
+}
+
 static int rebuild(struct rebuild *b)
 {
     struct replica *r = b->r;
-    int ret = store_projection_clear(r->store, b->err);
+    int ret = check_whole(r, b->err);
 
+    if (ret == 0)
+        ret = store_projection_clear(r->store, b->err);
     if (ret == 0)
         ret = sql_exec(r->db, "DELETE FROM base_row", b->err);
     if (ret == 0)

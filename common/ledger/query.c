@@ -86,6 +86,30 @@ int store_row_list(struct store *s, const struct kind *kind, const struct store_
     return ret;
 }
 
+int store_row_after(struct store *s, const struct kind *kind, uint32_t stream,
+                    const struct id *after, int (*cb)(void *ctx, struct row *row), void *ctx,
+                    struct err *err)
+{
+    sqlite3_stmt *st = NULL;
+    struct buf sql;
+    int ret;
+
+    buf_init(&sql, SQL_MAX);
+    buf_str(&sql, "SELECT ");
+    projection_columns(&sql, kind);
+    buf_printf(&sql, " FROM \"%s\" WHERE rid > ?1 AND stream = ?2 ORDER BY rid", kind->name);
+    ret = sql.ret != 0 ? err_set(err, sql.ret, NULL)
+                       : sql_prepare(s->db, buf_cstr(&sql), &st, err);
+    if (ret == 0) {
+        sql_bind_id(st, 1, after);
+        sql_bind_int(st, 2, stream);
+        ret = each_row(s, st, kind, cb, ctx, err);
+    }
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    buf_release(&sql);
+    return ret;
+}
+
 static int count_rows(struct store *s, const struct kind *kind, const struct store_filter *filters,
                       size_t n_filters, uint32_t stream, const char *also, uint64_t *ret,
                       struct err *err)

@@ -157,6 +157,12 @@ int store_row_list(struct store *s, const struct kind *kind, const struct store_
                    size_t n_filters, uint32_t stream, uint64_t limit,
                    int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err);
 
+/* The records of STREAM with an id above AFTER, by id. CB's row lives until CB returns; a non-zero return
+ * ends it and is returned. */
+int store_row_after(struct store *s, const struct kind *kind, uint32_t stream,
+                    const struct id *after, int (*cb)(void *ctx, struct row *row), void *ctx,
+                    struct err *err);
+
 /* How many records the same list without a limit has. */
 int store_row_count(struct store *s, const struct kind *kind, const struct store_filter *filters,
                     size_t n_filters, uint32_t stream, uint64_t *ret, struct err *err);

@@ -83,6 +83,29 @@ void body_put_entry(struct buf *plain, uint64_t received_at, struct slice verdic
         put_field(plain, 5, side);
 }
 
+void body_put_row(struct buf *plain, struct slice row)
+{
+    put_field(plain, 1, row);
+}
+
+void body_put_slice_entry(struct buf *plain, uint64_t seq, uint64_t received_at,
+                          struct slice verdict, struct slice bytes, struct slice side)
+{
+    size_t len = 2 + varint_size(seq) + varint_size(received_at) + field_size(verdict) +
+                 field_size(bytes) + (side.len > 0 ? field_size(side) : 0);
+
+    buf_u8(plain, LEN_KEY(2));
+    buf_varint(plain, len);
+    buf_u8(plain, INT_KEY(1));
+    buf_varint(plain, seq);
+    buf_u8(plain, INT_KEY(2));
+    buf_varint(plain, received_at);
+    put_field(plain, 3, verdict);
+    put_field(plain, 4, bytes);
+    if (side.len > 0)
+        put_field(plain, 5, side);
+}
+
 size_t body_room(size_t verdict, size_t bytes, size_t side)
 {
     /* Six keys, two numbers of at most 10 bytes, four lengths of at most 5. */
@@ -173,6 +196,27 @@ int body_open_entries(struct body_codec *c, struct slice packed, uint32_t size, 
     if (b == NULL)
         return wire_arena_error(&w);
     ret = check_entries_body(b, count);
+    if (ret == 0)
+        *ret_body = b;
+    return ret;
+}
+
+int body_open_slice(struct body_codec *c, const Ztc__Slice *m, struct arena *a,
+                    Ztc__SliceBody **ret_body)
+{
+    struct slice plain = {NULL, 0};
+    struct wire_arena w;
+    Ztc__SliceBody *b;
+    int ret = m->size == 0 ? 0 : body_expand(c, wire_slice(m->body), m->size, a, &plain);
+
+    if (ret != 0)
+        return ret;
+
+    wire_arena_init(&w, a, plain.len);
+    b = ztc__slice_body__unpack(&w.allocator, plain.len, plain.p);
+    if (b == NULL)
+        return wire_arena_error(&w);
+    ret = check_slice_body(b, m->count);
     if (ret == 0)
         *ret_body = b;
     return ret;

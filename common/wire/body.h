@@ -26,6 +26,11 @@ void body_put_change(struct buf *plain, struct slice bytes, struct slice side);
 void body_put_entry(struct buf *plain, uint64_t received_at, struct slice verdict, uint64_t echo_n,
                     struct slice bytes, struct slice side);
 
+/* Append one row, or one entry that a row names, to a plain SliceBody. */
+void body_put_row(struct buf *plain, struct slice row);
+void body_put_slice_entry(struct buf *plain, uint64_t seq, uint64_t received_at,
+                          struct slice verdict, struct slice bytes, struct slice side);
+
 /* Upper bound of what body_put_… adds for these lengths: to end a batch before it is too big. */
 size_t body_room(size_t verdict, size_t bytes, size_t side);
 
@@ -42,5 +47,7 @@ int body_open_push(struct body_codec *c, const Ztc__Push *m, struct arena *a,
                    Ztc__PushBody **ret_body);
 int body_open_entries(struct body_codec *c, struct slice packed, uint32_t size, uint32_t count,
                       struct arena *a, Ztc__EntriesBody **ret_body);
+int body_open_slice(struct body_codec *c, const Ztc__Slice *m, struct arena *a,
+                    Ztc__SliceBody **ret_body);
 
 #endif

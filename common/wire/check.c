@@ -251,6 +251,31 @@ static bool enrolled(const Ztc__Enrolled *m)
            (!m->has_log_key_signature || within(m->log_key_signature, 1, WIRE_SIGNED_MAX));
 }
 
+static bool snapshot_ask(const Ztc__SnapshotAsk *m)
+{
+    return m->stream != 0 && (!m->has_after || sized(m->after, WIRE_PLACE_SIZE)) &&
+           !(m->has_after && m->has_declined && m->declined);
+}
+
+/* The last slice of a stream may have nothing left to bring. */
+static bool slice(const Ztc__Slice *m)
+{
+    bool empty = m->count == 0 && m->size == 0 && m->body.len == 0 && !m->has_next;
+
+    return m->stream != 0 && (empty || batch(1, m->count, m->size, m->body)) &&
+           (!m->has_next || sized(m->next, WIRE_PLACE_SIZE));
+}
+
+static bool history_ask(const Ztc__HistoryAsk *m)
+{
+    return m->stream != 0 && m->from_seq >= 1 && m->from_seq <= m->upto_seq;
+}
+
+static bool history(const Ztc__History *m)
+{
+    return m->stream != 0 && batch(m->first_seq, m->count, m->size, m->body);
+}
+
 static bool renew(const Ztc__Renew *m)
 {
     return within(m->csr, 1, WIRE_DER_MAX);
@@ -375,6 +400,24 @@ int check_entries_body(const Ztc__EntriesBody *b, uint32_t count)
         return E_MALFORMED;
     for (size_t i = 0; i < b->n_entries; i++) {
         if (!entry(b->entries[i]))
+            return E_MALFORMED;
+    }
+    return 0;
+}
+
+int check_slice_body(const Ztc__SliceBody *b, uint32_t count)
+{
+    if (b->n_rows != count || b->n_entries > WIRE_BATCH_MAX)
+        return E_MALFORMED;
+    for (size_t i = 0; i < b->n_rows; i++) {
+        if (!within(b->rows[i], 1, WIRE_BODY_MAX))
+            return E_MALFORMED;
+    }
+    for (size_t i = 0; i < b->n_entries; i++) {
+        const Ztc__SliceEntry *e = b->entries[i];
+
+        if (e->seq == 0 || !within(e->verdict, 1, WIRE_CHANGE_MAX) ||
+            !within(e->bytes, 1, WIRE_CHANGE_MAX) || (e->has_side && e->side.len > WIRE_CHANGE_MAX))
             return E_MALFORMED;
     }
     return 0;

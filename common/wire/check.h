@@ -23,6 +23,7 @@
 #define WIRE_ADDRESS_MAX   255u
 #define WIRE_DER_MAX       8192u
 #define WIRE_CHAIN_MAX     4u
+#define WIRE_PLACE_SIZE    20u /* in a snapshot: be32 kind, 16 bytes id */
 #define WIRE_TRUSTED_MAX   2u /* CAs at a time: the present one, and the one before it */
 #define WIRE_BLOB_MAX      (1u << 30)     /* bytes of an attachment */
 #define WIRE_CHUNK_MAX     (256u * 1024u) /* of a BlobChunk */
@@ -33,6 +34,7 @@
 int check_frame(const Ztc__Frame *f);
 int check_push_body(const Ztc__PushBody *b, uint32_t count);
 int check_entries_body(const Ztc__EntriesBody *b, uint32_t count);
+int check_slice_body(const Ztc__SliceBody *b, uint32_t count);
 int check_token(const Ztc__Token *t);
 
 /* host:port or [v6]:port, port 1 to 65535 without leading zeros. */

@@ -39,6 +39,10 @@
     X(DIGEST_TELL, digest_tell, Ztc__DigestTell)                                                   \
     X(REPAIR_ROWS, repair_rows, Ztc__RepairRows)                                                   \
     X(REPAIRED, repaired, Ztc__Repaired)                                                           \
+    X(SNAPSHOT_ASK, snapshot_ask, Ztc__SnapshotAsk)                                                \
+    X(SLICE, slice, Ztc__Slice)                                                                    \
+    X(HISTORY_ASK, history_ask, Ztc__HistoryAsk)                                                   \
+    X(HISTORY, history, Ztc__History)                                                              \
     X(RENEW, renew, Ztc__Renew)                                                                    \
     X(RENEWED, renewed, Ztc__Renewed)                                                              \
     X(WINDOW, window, Ztc__Window)

@@ -60,7 +60,8 @@ void server_session_check(const struct server_session *s)
     assert(!serving || s->answered_n < s->expect_n);
     assert((s->due[SERVER_DUE_FACTS] != 0) == (s->state == SERVER_ADMITTING));
     assert(serving ||
-           (s->due[SERVER_DUE_MERGE] | s->due[SERVER_DUE_READ] | s->due[SERVER_DUE_REFUSALS]) == 0);
+           (s->due[SERVER_DUE_MERGE] | s->due[SERVER_DUE_READ] | s->due[SERVER_DUE_REFUSALS] |
+            s->due[SERVER_DUE_SLICE] | s->due[SERVER_DUE_HISTORY]) == 0);
     assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) ==
                            (s->answered_n + 1 < s->expect_n && s->hold == 0));
     assert((s->due[SERVER_DUE_RENEW] != 0) <= (s->state == SERVER_RENEW_ONLY));
@@ -197,7 +198,8 @@ static void on_timer(struct server_session *s, const struct server_event *ev,
     } else if (late[SERVER_DUE_RENEW]) {
         server_session_fail(s, ev, up, E_EXPIRED);
     } else if (late[SERVER_DUE_FACTS] || late[SERVER_DUE_MERGE] || late[SERVER_DUE_READ] ||
-               late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_BLOB] || late[SERVER_DUE_ISSUE]) {
+               late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_SLICE] || late[SERVER_DUE_HISTORY] ||
+               late[SERVER_DUE_BLOB] || late[SERVER_DUE_ISSUE]) {
         server_session_fail(s, ev, up, E_BUSY);
     }
 }
@@ -239,6 +241,8 @@ static void want_entries(struct server_session *s, const struct server_event *ev
     for (size_t i = 0; i < SERVER_STREAMS; i++) {
         const struct server_stream *t = &s->streams[i];
 
+        if (t->loading)
+            return; /* `shared` holds up the site's, too */
         if (t->sent == t->head)
             continue;
         up->read.wanted = true;
@@ -392,6 +396,7 @@ static void on_facts(struct server_session *s, const struct server_event *ev,
         /* A commit may have been heard of since the facts were read. */
         if (s->streams[i].head < f->heads[i].seq)
             s->streams[i].head = f->heads[i].seq;
+        s->streams[i].welcomed = f->heads[i].seq;
     }
     s->answered_n = f->accepted_n;
     s->expect_n = f->accepted_n + 1;
@@ -551,6 +556,12 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
         break;
     case SERVER_REFUSALS:
         on_refusals(s, ev, up);
+        break;
+    case SERVER_SLICE:
+        server_snapshot_slice(s, ev, up);
+        break;
+    case SERVER_HISTORY:
+        server_snapshot_history(s, ev, up);
         break;
     case SERVER_RENEWED:
         server_session_renewed(s, ev, up);

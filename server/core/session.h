@@ -73,6 +73,8 @@ enum server_due {
     SERVER_DUE_MERGE,
     SERVER_DUE_READ,
     SERVER_DUE_REFUSALS,
+    SERVER_DUE_SLICE,
+    SERVER_DUE_HISTORY,
     SERVER_DUE_RENEW, /* RENEW_ONLY: the peer's Renew, then its end */
     SERVER_DUE_ISSUE, /* a certificate */
     SERVER_DUE_DRAIN,
@@ -84,6 +86,8 @@ struct server_stream {
     uint32_t stream;
     uint64_t sent; /* last seq given to the peer */
     uint64_t head; /* last committed seq known */
+    uint64_t welcomed; /* the head that Welcome showed */
+    bool loading;  /* its snapshot has not ended and was not declined: no entries */
 };
 
 struct server_session {
@@ -164,6 +168,8 @@ enum server_event_kind {
     SERVER_HEADS,    /* streams advanced: all of one commit in one event */
     SERVER_READ,     /* answer to read */
     SERVER_REFUSALS, /* answer to read_refusals_from */
+    SERVER_SLICE,    /* answer to slice */
+    SERVER_HISTORY,  /* answer to history */
     SERVER_RENEWED,  /* answer to renew */
     SERVER_HOLD,     /* the store refuses to be written, or takes again what it is given */
     SERVER_OFFER,    /* the city's CAs have changed: the replica should renew */
@@ -228,6 +234,20 @@ struct server_event {
         } renewed;
         struct server_blob_answer blob;
         int hold;      /* SERVER_HOLD: why; 0: it takes again */
+        struct {
+            int ret;
+            uint32_t stream;
+            uint64_t seq; /* when it was read */
+            uint32_t count, size;
+            struct slice body, next; /* next empty: the last */
+        } slice;
+        struct {
+            int ret;
+            uint32_t stream;
+            uint64_t first_seq;
+            uint32_t count, size;
+            struct slice body;
+        } history;
         size_t unsent; /* SERVER_DRAINED: bytes still to be taken */
         struct {
             int cause;
@@ -265,6 +285,22 @@ struct server_update {
         uint64_t echo_above;
         uint32_t max_entries, max_bytes;
     } read;
+
+    /* Read a slice of a snapshot; answer SERVER_SLICE. AFTER is empty at the beginning. */
+    struct {
+        bool wanted;
+        uint32_t stream;
+        struct slice after;
+        uint32_t max_bytes;
+    } slice;
+
+    /* Read older entries, whole acts, at least one, none as an echo; answer SERVER_HISTORY. */
+    struct {
+        bool wanted;
+        uint32_t stream;
+        uint64_t from_seq, upto_seq;
+        uint32_t max_entries, max_bytes;
+    } history;
 
     uint64_t read_refusals_from; /* 0: none; answer SERVER_REFUSALS */
 

@@ -48,4 +48,15 @@ void server_blob_go_on(struct server_session *s, const struct server_event *ev,
 /* When the store or the disk must have answered; 0: nothing is asked of them. */
 msec_t server_blob_due(const struct server_session *s);
 
+/* ---- snapshot.c ---- */
+
+int server_snapshot_recv_ask(struct server_session *s, const struct server_event *ev,
+                             struct server_update *up);
+int server_snapshot_recv_history_ask(struct server_session *s, const struct server_event *ev,
+                                     struct server_update *up);
+void server_snapshot_slice(struct server_session *s, const struct server_event *ev,
+                           struct server_update *up);
+void server_snapshot_history(struct server_session *s, const struct server_event *ev,
+                             struct server_update *up);
+
 #endif

@@ -15,6 +15,7 @@ static int take_cursors(struct server_session *s, const Ztc__Hello *m)
         if (t == NULL)
             return E_DENIED;
         t->sent = m->cursors[i]->seq;
+        t->loading = m->cursors[i]->has_loading && m->cursors[i]->loading;
     }
     return 0;
 }
@@ -219,6 +220,14 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
     case ZTC__FRAME__KIND_REFUSED_ACK:
         if (serving)
             ret = recv_refused_ack(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_SNAPSHOT_ASK:
+        if (serving)
+            ret = server_snapshot_recv_ask(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_HISTORY_ASK:
+        if (serving)
+            ret = server_snapshot_recv_history_ask(s, ev, up);
         break;
     case ZTC__FRAME__KIND_PING:
         if (serving || renewing)

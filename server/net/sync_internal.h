@@ -117,6 +117,11 @@ int conn_blob(struct conn *c, enum server_lane_name lane, const struct server_bl
 /* Work of it that is not committed yet shall not be. */
 void conn_cancel(struct conn *c);
 
+/* ---- uv_conn_snapshot.c ---- */
+
+int conn_read_slice(struct conn *c, const struct server_update *up);
+int conn_read_history(struct conn *c, const struct server_update *up);
+
 /* ---- uv_conn_renew.c ---- */
 
 int conn_renew(struct conn *c, const Ztc__Renew *m);

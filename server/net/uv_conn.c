@@ -86,6 +86,10 @@ static void start(struct conn *c, const struct server_update *up)
         ret = conn_submit(c, up->submit, up->submit_count);
     if (ret == 0 && up->read_refusals_from != 0)
         ret = conn_read_refusals(c, up->read_refusals_from);
+    if (ret == 0 && up->slice.wanted)
+        ret = conn_read_slice(c, up);
+    if (ret == 0 && up->history.wanted)
+        ret = conn_read_history(c, up);
     if (ret == 0 && up->renew != NULL)
         ret = conn_renew(c, up->renew);
     if (ret == 0 && up->refused_ack != NULL)

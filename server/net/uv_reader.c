@@ -119,7 +119,10 @@ static void read_work(uv_work_t *work)
     slot->job->ret = handle_take(slot->reader, &h);
     if (slot->job->ret != 0)
         return;
-    slot->job->ret = read_batch(h, slot->job);
+    slot->job->ret = slot->job->slice == NULL
+                         ? read_batch(h, slot->job)
+                         : snapshot_read(h->store, slot->job->slice, &h->codec, &slot->job->body,
+                                         NULL);
     handle_give(slot->reader, h, slot->job->ret);
 }
 

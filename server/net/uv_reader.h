@@ -7,7 +7,7 @@
 
 #include "server/net/tail.h"
 
-#include "common/ledger/store.h"
+#include "server/store/snapshot.h"
 
 #include <uv.h>
 
@@ -21,8 +21,9 @@ struct reader_options {
 
 int reader_new(const struct reader_options *o, struct reader **ret, struct err *err);
 
-/* A batch to read. Embedded by the caller, who keeps it until `done`, on the loop. */
+/* A batch of entries to read, or a slice. Embedded by the caller, who keeps it until `done`, on the loop. */
 struct read_job {
+    struct slice_read *slice; /* NULL: entries, as follows */
     uint32_t stream;
     uint64_t from_seq;
     struct batch_limits limits;
