@@ -23,6 +23,8 @@ struct status {
     int64_t cert_days;         /* until the certificate ends, by the latest city time known; -1: unreadable */
     int64_t bytes;             /* of attachments, moved in the present session */
     struct stream_head streams[STREAMS_MAX];
+    struct replica_snapshot snapshots[STREAMS_MAX]; /* stream 0: its log is whole */
+    bool loading[STREAMS_MAX];
     size_t n_streams;
 };
 
@@ -87,6 +89,20 @@ static int64_t days_left(struct work *w)
     return days;
 }
 
+static int read_snapshots(struct work *w, struct status *s)
+{
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < s->n_streams; i++) {
+        ret = replica_snapshot(w->home.replica, s->streams[i].stream, &s->snapshots[i], w->err);
+        if (ret == 0)
+            ret = replica_loading(w->home.replica, s->streams[i].stream, &s->loading[i], w->err);
+        if (ret == E_NOTFOUND)
+            ret = 0;
+    }
+    return ret;
+}
+
 static int read_status(struct work *w, struct status *s)
 {
     int ret;
@@ -98,6 +114,8 @@ static int read_status(struct work *w, struct status *s)
     s->cert_days = days_left(w);
     if (ret == 0)
         ret = store_stream_each(w->view.store, take_stream, s, w->err);
+    if (ret == 0)
+        ret = read_snapshots(w, s);
     return ret;
 }
 
@@ -130,6 +148,11 @@ static void json_streams(struct json *j, const struct status *s)
         json_kv_uint(j, "cursor", s->streams[i].seq);
         json_kv_uint(j, "head", head_of(s, &s->streams[i]));
         json_kv_str(j, "hash", hash);
+        json_kv_bool(j, "loading", s->loading[i]);
+        if (s->snapshots[i].stream != 0) {
+            json_kv_uint(j, "history", s->snapshots[i].history_seq);
+            json_kv_uint(j, "history_wanted", s->snapshots[i].base_seq);
+        }
         json_object_end(j);
     }
     json_array_end(j);
@@ -257,10 +280,14 @@ static void status_lines(struct buf *b, const struct status *s)
     if (blobs > 0)
         buf_printf(b, "附件：市级未接受 %" PRIu64 "，已丢失 %" PRIu64 "，请重新添加，原附件作废\n",
                    f->blobs.refused, f->blobs.lost);
-    for (size_t i = 0; i < s->n_streams; i++)
-        buf_printf(b, "流 %s：已取到 %" PRIu64 "，市级 %" PRIu64 "\n",
+    for (size_t i = 0; i < s->n_streams; i++) {
+        buf_printf(b, "流 %s：已取到 %" PRIu64 "，市级 %" PRIu64 "%s\n",
                    stream_word(s->streams[i].stream, word), s->streams[i].seq,
-                   head_of(s, &s->streams[i]));
+                   head_of(s, &s->streams[i]), s->loading[i] ? "，正在载入，还不完整" : "");
+        if (s->snapshots[i].stream != 0)
+            buf_printf(b, "    较早的经过：已取到 %" PRIu64 "，共 %" PRIu64 "\n",
+                       s->snapshots[i].history_seq, s->snapshots[i].base_seq);
+    }
 }
 
 static int print_status(struct work *w)

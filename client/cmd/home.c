@@ -17,6 +17,8 @@
 #define LOG_KEY_MAX 4096u
 
 const struct conf_item client_settings[] = {
+    {"city", "snapshot_above", CONF_INT, "5000", 0, 1000000000,
+     "空的台账在市级多于这么多条时，先载入快照，再补历史"},
     {"city", "addresses", CONF_TEXT, "", 0, 1024, "市级同步服务的地址，host:port，几个以逗号分隔"},
 };
 const unsigned client_settings_n = sizeof client_settings / sizeof client_settings[0];

@@ -334,6 +334,9 @@ bool client_session_fetches(const struct client_session *s);
  * E_VERSION, they need a newer city. 0: it moves, or there is nothing to do. */
 int client_session_reason(const struct client_session *s);
 
+/* Older entries are still to come, behind everything else. */
+bool client_session_history(const struct client_session *s);
+
 /* Stops the program when the state contradicts itself. */
 void client_session_check(const struct client_session *s);
 

@@ -29,6 +29,15 @@ bool client_snapshot_due(const struct client_session *s)
     return false;
 }
 
+bool client_session_history(const struct client_session *s)
+{
+    for (size_t i = 0; i < s->n_streams; i++) {
+        if (s->streams[i].history < s->streams[i].base)
+            return true;
+    }
+    return false;
+}
+
 static void ask(struct client_session *s, const struct client_stream *t, bool declined,
                 struct client_update *up)
 {

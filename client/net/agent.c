@@ -338,7 +338,7 @@ static void on_change(void *ctx)
     struct agent *g = ctx;
     const struct client_session *s = link_session(g->link);
 
-    if (g->once && !g->complete && client_session_complete(s) &&
+    if (g->once && !g->complete && client_session_complete(s) && !client_session_history(s) &&
         !client_session_fetches(s) && s->renewal == CLIENT_RENEW_IDLE) {
         g->complete = true;
         link_end(g->link);
@@ -377,6 +377,8 @@ static void on_connect(uv_timer_t *timer)
                              .on_change = on_change,
                              .on_welcome = on_welcome,
                              .cert = certificate_facts(&g->certificate),
+                             .snapshot_above = (uint64_t)conf_int(&g->home->conf, "city",
+                                                                  "snapshot_above"),
                              .make_request = on_request,
                              .take_renewed = on_renewed,
                              .on_end = on_end,

@@ -31,6 +31,7 @@ struct todo {
 struct link {
     struct link_options o;
     struct stream *stream; /* NULL: closed */
+    struct client_options options;
     struct client_session session;
     struct client_update up;
     struct frame_reader frames;
@@ -561,7 +562,9 @@ static struct link *link_new(const struct link_options *o)
     client_update_init(&l->up);
     (void)uv_timer_init(o->loop, &l->timer); /* cannot fail */
     l->timer.data = l;
-    client_session_init(&l->session, &client_options_preset, monotonic(l));
+    l->options = client_options_preset;
+    l->options.snapshot_above = o->snapshot_above;
+    client_session_init(&l->session, &l->options, monotonic(l));
     return l;
 }
 

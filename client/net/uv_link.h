@@ -17,6 +17,7 @@ struct link_options {
     const char *blobs; /* the folder of attachments' bytes; borrowed */
     msec_t city_now; /* judges the city's certificate */
     struct client_cert cert;
+    uint64_t snapshot_above; /* as in client_options */
     uv_loop_t *loop;
     /* Something moved: state, cursor, answers. Not from inside link_open. */
     void (*on_change)(void *ctx);
