@@ -760,7 +760,7 @@ static void test_server_session__no_memory(void **state)
 static void test_server_session__is_small(void **state)
 {
     (void)state;
-    assert_true(sizeof(struct server_session) <= 512);
+    assert_true(sizeof(struct server_session) <= 640);
 }
 
 int main(void)
