@@ -191,6 +191,7 @@ static void replica_back(struct world *w, void *subject)
     if (r->r != NULL)
         return;
     if (!computers_open_replica(w, r)) {
+        r->killed = r->killed && !disk_is_down(r->disk);
         restart_disk(w, r->disk);
         world_at(w, 3000, replica_back, r);
         return;
@@ -217,6 +218,20 @@ void computers_crash_replica(struct world *w, struct sim_replica *r)
     replica_close(r->r);
     r->r = NULL;
     world_at(w, 100 + world_roll(w, 20000), replica_back, r);
+}
+
+void computers_stop_replica(struct world *w, struct sim_replica *r, msec_t down_for)
+{
+    if (r->r == NULL)
+        return;
+    if (r->link != NULL)
+        network_cut(w, r->link, true);
+    replica_close(r->r);
+    r->r = NULL;
+    r->cursor = 0;
+    r->killed = false;
+    disk_kill(r->disk);
+    world_at(w, down_for, replica_back, r);
 }
 
 void computers_look(struct world *w)
@@ -390,5 +405,6 @@ void computers_release(struct world *w)
             disk_kill(w->replicas[i].disk);
         replica_close(w->replicas[i].r);
         disk_free(w->replicas[i].disk);
+        fault_copy_release(&w->replicas[i]);
     }
 }

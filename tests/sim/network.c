@@ -302,6 +302,8 @@ static void client_event(struct link *l, struct client_event *ev)
         ev->arena = &own;
     client_session_step(&l->cs, ev, &l->cup);
     client_session_check(&l->cs);
+    if (l->cs.state == CLIENT_CATCHING_UP || l->cs.state == CLIENT_UP_TO_DATE)
+        fault_copy_welcome(w, replica_of(l), l->cs.ledger.own_n);
     sent = l->cup.out.len > 0;
     if (l->client_open)
         send_bytes(l, TO_CITY, &l->cup.out);
@@ -458,6 +460,11 @@ static void try_again(struct world *w, struct sim_replica *r, uint32_t retry_aft
              network_connect, r);
 }
 
+static void forked(struct world *w, void *subject)
+{
+    fault_copy_forked(w, subject);
+}
+
 static void client_gone(struct link *l)
 {
     struct sim_replica *r = replica_of(l);
@@ -467,6 +474,10 @@ static void client_gone(struct link *l)
         return;
     l->client_open = false;
     client_event(l, &ev);
+    if (l->cs.cause == E_FORK && r->restored && r->link == l) {
+        world_at(l->w, 0, forked, r);
+        return;
+    }
     if (!client_backoff_helps(l->cs.cause))
         world_fail(l->w, "replica %u waits for a person: %s", r->no, err_code(l->cs.cause));
     if (r->r != NULL && !r->offline && r->link == l)

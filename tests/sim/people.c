@@ -461,7 +461,7 @@ void people_act(struct world *w, void *subject)
     if (w->acts_left == 0)
         return;
     world_at(w, 20 + world_roll(w, 3000), people_act, r);
-    if (r->r == NULL)
+    if (r->r == NULL || r->restored)
         return;
     w->acts_left--;
     arena_init(&a, ACT_ARENA);

@@ -57,7 +57,9 @@
     X(NOT_KEPT, "acts that a county's disk did not take")                                          \
     X(CLOCK_CITY, "the city's clock jumped")                                                       \
     X(CLOCK_COUNTY, "a county's clock jumped")                                                     \
-    X(WATCHDOG, "sessions ended by a deadline")
+    X(WATCHDOG, "sessions ended by a deadline")                                                    \
+    X(RESTORED, "replicas set up again from a backup, taken for what they are")                    \
+    X(FOUND_OUT, "replicas set up again from a backup and found out")
 
 enum sim_event {
 #define X(name, text) SIM_##name,

@@ -98,6 +98,10 @@ struct sim_replica {
     bool killed;        /* then: the power stayed */
     msec_t blocked_until[2]; /* by direction: a partition */
     int64_t skew;            /* of its clock */
+    /* fault_copy.c */
+    struct disk *backup, *newer; /* NULL: none */
+    bool restored;               /* it runs on the backup, and nobody knows what of it yet */
+    uint64_t newer_n;            /* durable_n of the newer disk */
 };
 
 struct record {
@@ -176,6 +180,7 @@ bool computers_open_city(struct world *w);
 bool computers_open_replica(struct world *w, struct sim_replica *r);
 void computers_crash_city(struct world *w);
 void computers_crash_replica(struct world *w, struct sim_replica *r);
+void computers_stop_replica(struct world *w, struct sim_replica *r, msec_t down_for); /* in order */
 void computers_look(struct world *w); /* crash those whose power a fault took */
 
 /* The store's failure RET is the fault of a disk that fails just now. */
@@ -194,10 +199,16 @@ struct faults {
     const struct fault *list;
     unsigned n;
 };
-extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks;
+extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks,
+    fault_copies;
 
 void fault_disks_heal(struct world *w);
 void fault_network_heal(struct world *w);
+
+/* The city takes a replica for what it says it is, or not. */
+void fault_copy_welcome(struct world *w, struct sim_replica *r, uint64_t own_n);
+void fault_copy_forked(struct world *w, struct sim_replica *r);
+void fault_copy_release(struct sim_replica *r);
 
 /* network.c */
 void network_connect(struct world *w, void *replica);
