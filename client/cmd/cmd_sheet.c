@@ -107,8 +107,9 @@ static int draft_fields(struct importing *im, const struct import_row *row, stru
     if (im->o->historic && row->before == NULL) {
         d->fields[n++] =
             (struct field_change){.tag = TAG_HISTORIC, .form = FORM_SET, .v = value_int(1)};
-        d->fields[n++] = (struct field_change){
-            .tag = TAG_HISTORIC_FILE, .form = FORM_SET, .v = value_id(&im->file)};
+        d->fields[n++] = (struct field_change){.tag = TAG_HISTORIC_FILE,
+                                               .form = FORM_SET,
+                                               .v = value_id(&im->file)};
     }
     d->n_fields = n;
     return 0;

@@ -218,8 +218,8 @@ static int put_total(struct exporter *x, struct store *store, const struct expor
 {
     uint64_t unconfirmed = 0;
     char count[96];
-    int ret = store_row_count_unconfirmed(store, o->kind, o->filters, o->n_filters, 0,
-                                          &unconfirmed, x->err);
+    int ret = store_row_count_unconfirmed(store, o->kind, o->filters, o->n_filters, 0, &unconfirmed,
+                                          x->err);
 
     if (ret != 0)
         return ret;

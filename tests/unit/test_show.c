@@ -271,7 +271,7 @@ int main(void)
         T(test_show__list_for_programs), T(test_show__empty_list),
         T(test_show__filters),           T(test_show__table),
         T(test_show__record_for_people), T(test_show__names),
-        T(test_show__historic),           T(test_show__streams),
+        T(test_show__historic),          T(test_show__streams),
 #undef T
     };
 
