@@ -71,28 +71,36 @@ static bool is_trusted(const struct certificate *c, const struct cert *ca)
 static int check_cas(const struct certificate *now, const struct certificate *then,
                      const struct id *ledger, const Ztc__Renewed *m, struct err *err)
 {
+    int ret;
+
     for (size_t i = then->n_cas; i-- > 0;) {
         if (is_trusted(now, then->cas[i]))
             continue;
-        if (i + 1 == then->n_cas || trust_check(then->cas[i + 1], ledger, then->cas[i],
-                                                wire_slice(m->endorsements[i])) != 0)
-            return err_set(err, E_AUTH, "市级的新根证书没有旧根证书的签名");
+        ret = i + 1 == then->n_cas ? E_AUTH
+                                   : trust_check(then->cas[i + 1], ledger, then->cas[i],
+                                                 wire_slice(m->endorsements[i]));
+        if (ret != 0)
+            return err_set(err, ret, "%s",
+                           ret == E_AUTH ? "市级的新根证书没有旧根证书的签名" : err_text(ret));
     }
     return 0;
 }
 
-static bool same_key(const struct cert *a, const struct cert *b)
+static int check_key(const struct cert *a, const struct cert *b)
 {
     struct buf x, y;
-    bool same;
+    int ret;
 
     buf_init(&x, WIRE_DER_MAX);
     buf_init(&y, WIRE_DER_MAX);
-    same = cert_public(a, &x) == 0 && cert_public(b, &y) == 0 &&
-           slice_eq(buf_slice(&x), buf_slice(&y));
+    ret = cert_public(a, &x);
+    if (ret == 0)
+        ret = cert_public(b, &y);
+    if (ret == 0 && !slice_eq(buf_slice(&x), buf_slice(&y)))
+        ret = E_AUTH;
     buf_release(&x);
     buf_release(&y);
-    return same;
+    return ret;
 }
 
 static int check_own(const struct certificate *now, const struct certificate *then, struct err *err)
@@ -103,10 +111,15 @@ static int check_own(const struct certificate *now, const struct certificate *th
 
     if (ret == 0)
         ret = cert_replica(then->own, &is_site, &is, err);
-    if (ret == 0 && (!id_eq(&was, &is) || was_site != is_site || !same_key(now->own, then->own) ||
+    if (ret != 0)
+        return ret;
+    ret = check_key(now->own, then->own);
+    if (ret == 0 && (!id_eq(&was, &is) || was_site != is_site ||
                      !cert_issued_by(then->own, then->cas[0])))
-        ret = err_set(err, E_AUTH, "市级发来的证书不是给本机的");
-    return ret;
+        ret = E_AUTH;
+    return ret == 0 ? 0
+                    : err_set(err, ret, "%s",
+                              ret == E_AUTH ? "市级发来的证书不是给本机的" : err_text(ret));
 }
 
 static int decode(struct certificate *then, const Ztc__Renewed *m, struct err *err)

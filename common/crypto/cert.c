@@ -37,27 +37,32 @@ static bool time_of(const ASN1_TIME *t, msec_t *ret)
     return true;
 }
 
-static bool acceptable(const X509 *x)
+static int check_form(const X509 *x)
 {
     const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
     struct buf spki;
     msec_t at;
-    bool ok;
+    int ret;
 
     buf_init(&spki, SPKI_SIZE);
-    ok = spki_of(X509_get0_pubkey(x), &spki) == 0 && ASN1_STRING_length(serial) <= SERIAL_MAX &&
-         time_of(X509_get0_notBefore(x), &at) && time_of(X509_get0_notAfter(x), &at);
+    ret = spki_of(X509_get0_pubkey(x), &spki);
     buf_release(&spki);
+    if (ret == 0 &&
+        (ASN1_STRING_length(serial) > SERIAL_MAX || !time_of(X509_get0_notBefore(x), &at) ||
+         !time_of(X509_get0_notAfter(x), &at)))
+        ret = E_MALFORMED;
     ERR_clear_error();
-    return ok;
+    return ret;
 }
 
 int cert_adopt(X509 *x, struct cert **ret, struct err *err)
 {
     struct cert *c;
+    int code = check_form(x);
 
-    if (!acceptable(x))
-        return err_set(err, E_MALFORMED, "证书不符合本系统的格式");
+    if (code != 0)
+        return err_set(err, code, "%s",
+                       code == E_MALFORMED ? "证书不符合本系统的格式" : err_text(code));
     c = mem_alloc(sizeof *c);
     if (c == NULL)
         return err_set(err, E_NOMEM, NULL);

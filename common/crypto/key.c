@@ -54,15 +54,16 @@ int spki_of(EVP_PKEY *pkey, struct buf *out)
     return ret;
 }
 
-static bool is_p256(EVP_PKEY *pkey)
+/* 0, E_MALFORMED or E_NOMEM. */
+static int check_p256(EVP_PKEY *pkey)
 {
     struct buf der;
-    bool ok;
+    int ret;
 
     buf_init(&der, SPKI_SIZE);
-    ok = spki_of(pkey, &der) == 0;
+    ret = spki_of(pkey, &der);
     buf_release(&der);
-    return ok;
+    return ret;
 }
 
 /* Takes PKEY, on failure too. */
@@ -111,15 +112,18 @@ static int key_from_pem(struct slice pem, const char *path, struct key **ret, st
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.len);
     EVP_PKEY *pkey;
+    int code;
 
     if (bio == NULL)
         return err_set(err, E_NOMEM, NULL);
     pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
     BIO_free(bio);
-    if (!is_p256(pkey)) {
+    code = check_p256(pkey);
+    if (code != 0) {
         EVP_PKEY_free(pkey);
         ERR_clear_error();
-        return err_set(err, E_MALFORMED, "%s 不是 P-256 私钥", path);
+        return code == E_MALFORMED ? err_set(err, code, "%s 不是 P-256 私钥", path)
+                                   : err_set(err, code, NULL);
     }
     return key_around(pkey, ret, err);
 }

@@ -7,6 +7,7 @@
 
 #include "client/net/certificate.h"
 #include "tests/lib/pki.h"
+#include "sweep.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -253,6 +254,36 @@ static void test_certificate__not_written(void **state)
     expect_usable(f);
 }
 
+static int take_once(void *ctx, struct err *err)
+{
+    struct fixture *f = ctx;
+    struct certificate c;
+    int ret = certificate_load(f->dir, &c, err);
+
+    if (ret != 0)
+        return ret;
+    ret = certificate_take(&c, f->dir, &f->pki.ledger, &f->m, err);
+    assert_non_null(c.key);
+    assert_non_null(c.own);
+    certificate_release(&c);
+    return ret;
+}
+
+/* Memory that is out at any allocation: what is in use is whole, and what stands on disk can be loaded. */
+static void test_certificate__without_memory(void **state)
+{
+    struct fixture *f = *state;
+
+    issue(f, &f->next, f->pki.replica_key, &f->pki.replica_id);
+    name_ca(f, &f->next);
+    name_ca(f, &f->pki);
+    endorse(f, &f->pki);
+    sweep(take_once, f);
+    certificate_release(&f->c);
+    assert_int_equal(certificate_load(f->dir, &f->c, &f->err), 0);
+    expect_usable(f);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_certificate__##name, setup, teardown)
 
 int main(void)
@@ -260,7 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(renewed),         TEST(a_new_ca),          TEST(a_strange_ca),
         TEST(another_ledger),  TEST(for_somebody_else), TEST(a_crash_between_the_files),
-        TEST(not_written),
+        TEST(not_written),     TEST(without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
