@@ -11,6 +11,7 @@ struct renew_job {
     struct buf csr, der;
     struct id replica;
     uint32_t site;
+    uint8_t key[HASH_SIZE]; /* of the certificate shown: a replica keeps its key */
     struct cert *cert; /* issued; owned */
 };
 
@@ -28,6 +29,8 @@ static int run_renew(struct write_job *job, struct city *city, struct err *err)
     if (ret == 0)
         ret = authorities_issue(j->authorities, buf_slice(&j->csr), j->site, &j->replica, job->now,
                                 &j->cert, &recorded, err);
+    if (ret == 0 && memcmp(recorded.key, j->key, HASH_SIZE) != 0)
+        ret = err_set(err, E_AUTH, NULL);
     if (ret != 0)
         return ret;
     ret = city_cert_issued(city, &j->replica, &recorded, err);
@@ -82,6 +85,7 @@ int conn_renew(struct conn *c, const Ztc__Renew *m)
     j->authorities = authorities_ref(c->port->authorities);
     j->replica = c->session.replica;
     j->site = c->session.site;
+    memcpy(j->key, c->claim.key, HASH_SIZE);
     buf_init(&j->csr, WIRE_DER_MAX);
     buf_init(&j->der, WIRE_DER_MAX);
     buf_put(&j->csr, m->csr.data, m->csr.len);

@@ -40,7 +40,7 @@ def test_secrets_are_the_owners_alone(city, make_county):
     county = make_county("a").enrol(city, 431021)
     assert stat.S_IMODE(county.dir.stat().st_mode) == 0o700
     for file in [*city.dir.iterdir(), *county.dir.iterdir()]:
-        assert stat.S_IMODE(file.stat().st_mode) == (0o700 if file.is_socket() else 0o600), file
+        assert stat.S_IMODE(file.stat().st_mode) == (0o700 if file.is_socket() or file.is_dir() else 0o600), file
     assert (county.dir / "site.key").exists()
     assert not (make_county("b").enrol(city, 431021).dir / "site.key").exists()
 

@@ -4,6 +4,7 @@ daemon stays up, its memory within the bound below, and everybody else is served
 import re
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -105,6 +106,32 @@ def welcome():
                                        accepted_chain=bytes(32)))
 
 
+def request(*how, key=None):
+    """PKCS#10 for a new key, made as HOW says, or for the one in a file."""
+    words = ["-key", key] if key else ["-newkey", *how, "-nodes", "-keyout", "/dev/null"]
+    return subprocess.run(["openssl", "req", "-new", "-batch", "-subj", "/CN=x", "-outform", "DER", *words],
+                          check=True, capture_output=True, timeout=60).stdout
+
+
+def renew(csr):
+    return pb.Frame(renew=pb.Renew(csr=csr))
+
+
+def own_request(stage):
+    return request(key=str(stage.county.dir / "key.pem"))
+
+
+def unsigned(stage):
+    csr = own_request(stage)
+    return renew(csr[:-1] + bytes([csr[-1] ^ 1]))
+
+
+def twice(stage, peer):
+    data = renew(own_request(stage)).SerializeToString()
+    peer.raw((struct.pack(">I", len(data)) + data) * 2)
+
+
+EC = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 PING = pb.Frame(ping=pb.Ping(answer=True, clock=1))
 
 # name, the deed, the codes of Bye that fit ("": the line is closed without one)
@@ -118,6 +145,13 @@ CASES = [
     ("length in long form", lambda s, p: p.send(b"\x3a\x84\x00\x08\x01\x10\x01"), ("ZT-MALFORMED",)),
     ("Push before Hello", lambda s, p: p.send(hp.push([s.change()])), ("ZT-PROTOCOL",)),
     ("Ping before Hello", bare(PING), ("ZT-PROTOCOL",)),
+    ("Renew before Hello", bare(renew(b"x")), ("ZT-PROTOCOL",)),
+    ("Renew that is noise", after(renew(bytes(300))), ("ZT-MALFORMED",)),
+    ("Renew for an RSA key", pushed(lambda s: renew(request("rsa:2048"))), ("ZT-MALFORMED",)),
+    ("Renew for another key", pushed(lambda s: renew(request(*EC))), ("ZT-AUTH",)),
+    ("Renew not signed by its key", pushed(unsigned), ("ZT-AUTH", "ZT-MALFORMED")),
+    ("two Renews at once", greeted(twice), ("ZT-PROTOCOL",)),
+    ("Renewed, which only the city says", after(pb.Frame(renewed=pb.Renewed())), ("ZT-PROTOCOL",)),
     ("Welcome from a county", bare(welcome()), ("ZT-PROTOCOL",)),
     ("Hello for another replica", lambda s, p: p.send(p.hello_frame(replica=b"\x01" * 16)), ("ZT-AUTH",)),
     ("no common protocol", lambda s, p: p.send(p.hello_frame(protocol_min=900, protocol_max=901)), ("ZT-VERSION",)),
