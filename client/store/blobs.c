@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One statement from text to end: attachments are few, and none of this is asked in a loop. */
+/* One statement from text to end: attachments are few, and what uses this is not asked in a loop. */
 static int prepare(struct replica *r, const char *text, sqlite3_stmt **ret, struct err *err)
 {
     return sql_prepare(store_db(r->store), text, ret, err);
@@ -57,21 +57,14 @@ static void read_row(sqlite3_stmt *st, struct blob_row *ret)
 
 int replica_blob_next(struct replica *r, enum blob_way way, struct blob_row *ret, struct err *err)
 {
-    static const char query[] =
-        "SELECT b.attachment, b.way, b.hash, b.size, b.state, b.code FROM blob b"
-        " JOIN attachment a ON a.rid = b.attachment"
-        " WHERE b.way = ?1 AND b.state = 0 AND a.created_seq > 0 AND a.voided IS NOT 1"
-        " ORDER BY b.attachment LIMIT 1";
-    sqlite3_stmt *st;
-    int found = prepare(r, query, &st, err);
+    sqlite3_stmt *st = r->st[RS_BLOB_NEXT];
+    int found;
 
-    if (found != 0)
-        return found;
     sql_bind_int(st, 1, way);
     found = sql_step(st, err);
     if (found == 1)
         read_row(st, ret);
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_done(st);
     return found;
 }
 

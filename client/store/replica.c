@@ -77,6 +77,11 @@ static const char *const statements[RS_COUNT] = {
     [RS_SNAPSHOT_DEL] = "DELETE FROM snapshot WHERE stream = ?1",
     [RS_LOG_CUT] = "DELETE FROM log WHERE pos BETWEEN ?1 AND ?2",
     [RS_SERIAL_GET] = "SELECT last FROM serial WHERE prefix = ?1 AND year = ?2",
+    [RS_BLOB_NEXT] =
+        "SELECT b.attachment, b.way, b.hash, b.size, b.state, b.code FROM blob b"
+        " JOIN attachment a ON a.rid = b.attachment"
+        " WHERE b.way = ?1 AND b.state <> 1 AND b.state = 0 AND a.created_seq > 0 AND a.voided IS NOT 1"
+        " ORDER BY b.attachment LIMIT 1",
     [RS_BLOB_COUNT] =
         "SELECT coalesce(sum(b.state = 0), 0), coalesce(sum(b.state = 2), 0),"
         " coalesce(sum(b.state = 3), 0) FROM blob b JOIN attachment a ON a.rid = b.attachment"

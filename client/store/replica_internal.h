@@ -45,6 +45,7 @@ enum replica_stmt {
     RS_LOG_CUT,
     RS_SERIAL_GET,
     RS_SERIAL_PUT,
+    RS_BLOB_NEXT,
     RS_BLOB_COUNT,
     RS_COUNT,
 };

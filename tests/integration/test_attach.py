@@ -6,7 +6,7 @@ import random
 import pytest
 
 from conftest import wait_until
-from test_forms import World
+from test_forms import DUE, TODAY, World
 
 CHUNK = 256 * 1024
 
@@ -229,3 +229,30 @@ def test_more_than_a_site_may_have(city, make_county, tmp_path):
     a.run("do", "作废", ids[1], "void_reason=太大")
     a.sync()
     assert a.status()["blobs_refused"] == 0
+
+
+def test_an_answer_brings_its_files(city, make_county, tmp_path):
+    world = World(city, make_county)
+    record = world.forward("micro_suggestion")
+    case = world.transfer(record)
+    world.act("ban", "初审", case)
+    task = world.assign("ban", "info_case", case)
+    world.act("ban", "直接转办", case, f"due_on={DUE}")
+    world.act("ban", "签收", task, f"signed_on={TODAY}", "signed_by=代录")
+    world.act("ban", "开始办理", task, "contact_person=李科长")
+    reply = city.run("add", "reply", f"task_id={task}", f"reply_on={TODAY}", "signer=陈局长", "contact_mode=phone",
+                     "result_class=A", "body=已经修复。", "is_implemented=1", "public_reply=1", "review_result=通过",
+                     "--as", "ban", "--quiet").stdout.strip()
+    file = pdf(tmp_path / "复文.pdf", 400000)
+    original = city.run("attach", reply, file, "--as", "ban", "--quiet").stdout.strip()
+    world.act("ban", "报送答复", task)
+    world.act("ban", "审查通过", task)
+    world.county.sync()
+    answer = world.of_submission("answer", record)[0]
+    copies = answer["fields"]["attachment"]
+    assert len(copies) == 1 and copies != [original]
+    world.county.run("fetch", copies[0], "--out", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == file.read_bytes()
+    # The original lies in a stream that never leaves the city, the copy in one county's.
+    for county, attachment in ((world.county, original), (world.other, copies[0])):
+        assert county.run("fetch", attachment, expect=1).stderr.startswith("ZT-NOT-FOUND ")
