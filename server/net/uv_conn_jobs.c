@@ -44,8 +44,8 @@ static int add_refusal(void *ctx, const struct refusal *r)
     return 0;
 }
 
-static int read_refusals(struct city *city, const struct id *replica, uint64_t from_n, size_t max,
-                         struct arena *a, struct refusal_list *l, struct err *err)
+static int read_refusals(struct city *city, const struct id *replica, uint64_t acked_n,
+                         uint64_t from_n, size_t max, struct arena *a, struct refusal_list *l, struct err *err)
 {
     int ret;
 
@@ -53,7 +53,7 @@ static int read_refusals(struct city *city, const struct id *replica, uint64_t f
     l->at = arena_alloc(a, max * sizeof *l->at);
     if (l->at == NULL)
         return E_NOMEM;
-    ret = city_refusals(city, replica, add_refusal, l, err);
+    ret = city_refusals(city, replica, acked_n, add_refusal, l, err);
     return ret < 0 ? ret : 0;
 }
 
@@ -66,6 +66,7 @@ struct facts_job {
     struct id replica;
     struct replica_claim claim;
     uint64_t acked_n;
+    uint64_t unanswered_from; /* the same, where Hello said it; else UINT64_MAX */
     struct {
         uint64_t seq;
         uint8_t hash[HASH_SIZE];
@@ -163,7 +164,8 @@ static int run_facts(struct write_job *job, struct city *city, struct err *err)
     if (ret == 0 && j->acked_n <= r.accepted_n)
         ret = city_replica_chain(city, &j->replica, j->acked_n, j->facts.acked_chain, err);
     if (ret == 0)
-        ret = read_refusals(city, &j->replica, 0, REFUSALS_CHUNK, &j->arena, &refusals, err);
+        ret = read_refusals(city, &j->replica, j->unanswered_from, 0, REFUSALS_CHUNK, &j->arena,
+                            &refusals, err);
     if (ret != 0)
         return ret;
     j->facts.accepted_n = r.accepted_n;
@@ -300,6 +302,7 @@ int conn_ask(struct conn *c, const Ztc__Hello *m)
     j->replica = c->session.replica;
     j->claim = c->claim;
     j->acked_n = m->has_acked_n ? m->acked_n : 0;
+    j->unanswered_from = m->has_acked_n ? m->acked_n : UINT64_MAX;
     j->facts.incarnation = c->port->incarnation;
     j->facts.catalogue = CATALOGUE_VERSION;
     j->facts.has_authorities = true;
@@ -318,7 +321,7 @@ struct refusals_job {
     struct conn *conn;
     struct arena arena;
     struct id replica;
-    uint64_t from_n;
+    uint64_t acked_n, from_n;
     struct refusal_list list;
 };
 
@@ -326,7 +329,8 @@ static int run_refusals(struct write_job *job, struct city *city, struct err *er
 {
     struct refusals_job *j = (struct refusals_job *)job;
 
-    return read_refusals(city, &j->replica, j->from_n, REFUSALS_CHUNK, &j->arena, &j->list, err);
+    return read_refusals(city, &j->replica, j->acked_n, j->from_n, REFUSALS_CHUNK, &j->arena,
+                         &j->list, err);
 }
 
 static void refusals_done(struct write_job *job)
@@ -357,6 +361,7 @@ int conn_read_refusals(struct conn *c, uint64_t from_n)
     j->conn = c;
     arena_init(&j->arena, JOB_ARENA);
     j->replica = c->session.replica;
+    j->acked_n = c->session.has_acked ? c->session.acked_n : UINT64_MAX;
     j->from_n = from_n;
     c->jobs++;
     writer_submit(c->port->writer, &j->job);
@@ -503,7 +508,7 @@ static int run_merge(struct write_job *job, struct city *city, struct err *err)
     j->refusals.n = 0;
     arena_clear(&j->result); /* of a run that was rolled back */
     if (ret == 0 && any)
-        ret = read_refusals(city, &j->replica, j->items[0].change.n, j->n_acts, &j->result,
+        ret = read_refusals(city, &j->replica, UINT64_MAX, j->items[0].change.n, j->n_acts, &j->result,
                             &j->refusals, err);
     return ret;
 }

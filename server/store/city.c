@@ -39,8 +39,8 @@ static const char *const statements[CS_COUNT] = {
     [CS_REFUSAL_PUT] = "INSERT INTO refusal (pos, last_n, at_n, code, text, quarantined, bytes)"
                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [CS_REFUSAL_EACH] = "SELECT pos, last_n, at_n, code, text, quarantined FROM refusal"
-                        " WHERE pos BETWEEN ?1 AND ?2 AND (until_n IS NULL OR EXISTS"
-                        " (SELECT 1 FROM refusal_again a WHERE a.pos = refusal.pos)) ORDER BY pos",
+                        " WHERE pos BETWEEN ?1 AND ?2 AND (until_n IS NULL OR last_n > ?3"
+                        " OR EXISTS (SELECT 1 FROM refusal_again a WHERE a.pos = refusal.pos)) ORDER BY pos",
     [CS_REFUSAL_ACK] = "UPDATE refusal SET until_n = ?2 WHERE pos = ?1 AND until_n IS NULL",
     [CS_REFUSED_PUT] = "INSERT OR IGNORE INTO refused_record (no, record, first_n, created)"
                        " VALUES (?1, ?2, ?3, ?4)",

@@ -135,8 +135,9 @@ struct refusal {
     struct slice code, text;
     bool quarantined;
 };
-/* Refusals not acknowledged yet, by n. */
-int city_refusals(struct city *c, const struct id *replica,
+/* Refusals not acknowledged yet, by n; also acknowledged ones above ACKED_N, up to which the replica says it
+ * has its answers: it was set up again from a backup that does not know them. UINT64_MAX: none of these. */
+int city_refusals(struct city *c, const struct id *replica, uint64_t acked_n,
                   int (*cb)(void *ctx, const struct refusal *r), void *ctx, struct err *err);
 int city_refused_ack(struct city *c, const struct id *replica, uint64_t first_n, uint64_t until_n,
                      struct err *err);

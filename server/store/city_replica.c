@@ -144,7 +144,7 @@ int city_replica_chain(struct city *c, const struct id *id, uint64_t n, uint8_t 
 
 /* ---- refusals ---- */
 
-int city_refusals(struct city *c, const struct id *replica,
+int city_refusals(struct city *c, const struct id *replica, uint64_t acked_n,
                   int (*cb)(void *ctx, const struct refusal *r), void *ctx, struct err *err)
 {
     sqlite3_stmt *st = c->st[CS_REFUSAL_EACH];
@@ -156,6 +156,7 @@ int city_refusals(struct city *c, const struct id *replica,
         return status;
     sql_bind_int(st, 1, POS(row.no, 0));
     sql_bind_int(st, 2, POS(row.no + 1, 0) - 1);
+    sql_bind_int(st, 3, acked_n > INT64_MAX ? INT64_MAX : (int64_t)acked_n);
     while ((status = sql_step(st, err)) == 1) {
         r = (struct refusal){.first_n = POS_LOW(sqlite3_column_int64(st, 0)),
                              .last_n = (uint64_t)sqlite3_column_int64(st, 1),

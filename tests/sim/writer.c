@@ -224,7 +224,7 @@ static int facts(struct world *w, struct job *job, struct err *err)
     if (ret == 0 && job->acked_n <= row.accepted_n)
         ret = city_replica_chain(w->city, id, job->acked_n, f->acked_chain, err);
     if (ret == 0)
-        ret = city_refusals(w->city, id, add_refusal, job, err);
+        ret = city_refusals(w->city, id, job->acked_n, add_refusal, job, err);
     f->incarnation = city_incarnation(w->city);
     f->catalogue = CATALOGUE_VERSION;
     if (ret != 0)
@@ -301,7 +301,7 @@ static int push(struct world *w, struct job *job, struct err *err)
         job->answered_n = act.changes[act.n - 1].n;
         i += act.n;
     }
-    return city_refusals(w->city, id, add_refusal, job, err);
+    return city_refusals(w->city, id, UINT64_MAX, add_refusal, job, err);
 }
 
 static int run(struct world *w, struct job *job, struct err *err)
@@ -315,7 +315,7 @@ static int run(struct world *w, struct job *job, struct err *err)
     case JOB_ACK:
         return city_refused_ack(w->city, &job->link->ss.replica, job->first_n, job->until_n, err);
     case JOB_REFUSALS:
-        return city_refusals(w->city, &job->link->ss.replica, add_refusal, job, err);
+        return city_refusals(w->city, &job->link->ss.replica, job->link->ss.acked_n, add_refusal, job, err);
     case JOB_CITY_ACT:
         return people_city_act(w, &job->arena);
     }

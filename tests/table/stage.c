@@ -510,7 +510,7 @@ int stage_push(struct stage *s, struct change *c)
     if (ret == 0)
         ret = city_push_act(s->city, &s->replica, &act, &was_refused, &err);
     if (ret == 0 && was_refused) {
-        assert_int_equal(city_refusals(s->city, &s->replica, read_refusal, &t, &err), 0);
+        assert_int_equal(city_refusals(s->city, &s->replica, UINT64_MAX, read_refusal, &t, &err), 0);
         ret = t.ret;
     }
     buf_release(&bytes);

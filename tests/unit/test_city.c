@@ -268,12 +268,19 @@ static int see_refusal(void *ctx, const struct refusal *r)
     return 0;
 }
 
-static struct last_refusal refusals(struct fixture *f, const struct computer *k)
+/* To a computer that says it has its answers up to ACKED_N. */
+static struct last_refusal refusals_above(struct fixture *f, const struct computer *k,
+                                          uint64_t acked_n)
 {
     struct last_refusal l = {.f = f};
 
-    MUST(f, city_refusals(f->city, &k->id, see_refusal, &l, &f->err));
+    MUST(f, city_refusals(f->city, &k->id, acked_n, see_refusal, &l, &f->err));
     return l;
+}
+
+static struct last_refusal refusals(struct fixture *f, const struct computer *k)
+{
+    return refusals_above(f, k, UINT64_MAX);
 }
 
 /* One act in a group of its own: 0 or the code of its refusal. */
@@ -777,6 +784,8 @@ static void test_city__refusal_family(void **state)
     MUST(f, city_refused_ack(f->city, &f->gy1.id, 4, f->gy1.n + 1, &f->err));
     commit(f);
     assert_int_equal(refusals(f, &f->gy1).n, 0);
+    assert_int_equal(refusals_above(f, &f->gy1, 4).n, 0);
+    assert_int_equal(refusals_above(f, &f->gy1, 3).first_n, 4); /* set up again from a backup */
     bad.to = slice_str("collected"); /* n 5 was made before the refusal was taken in */
     assert_int_equal(push(f, &f->gy1, bad), E_AFTER);
     assert_int_equal(push(f, &f->gy1, bad), E_AFTER); /* n 6: the family of n 5 */
