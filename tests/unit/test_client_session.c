@@ -84,6 +84,13 @@ static void tell_frame(struct fixture *f, const Ztc__Frame *m)
         buf_printf(&f->story, " own %llu acked %llu", U(m->hello->own_n), U(m->hello->acked_n));
     if (m->kind_case == ZTC__FRAME__KIND_PUSH)
         buf_printf(&f->story, " %llu+%u", U(m->push->first_n), m->push->count);
+    if (m->kind_case == ZTC__FRAME__KIND_SNAPSHOT_ASK)
+        buf_printf(&f->story, " %u%s%s", m->snapshot_ask->stream,
+                   m->snapshot_ask->has_after ? " on" : "",
+                   m->snapshot_ask->declined ? " declined" : "");
+    if (m->kind_case == ZTC__FRAME__KIND_HISTORY_ASK)
+        buf_printf(&f->story, " %u %llu..%llu", m->history_ask->stream, U(m->history_ask->from_seq),
+                   U(m->history_ask->upto_seq));
     if (m->kind_case == ZTC__FRAME__KIND_REFUSED_ACK)
         buf_printf(&f->story, " %llu until %llu", U(m->refused_ack->first_n),
                    U(m->refused_ack->until_n));
@@ -117,11 +124,18 @@ static void tell(struct fixture *f)
         buf_printf(&f->story, "load from %llu at most %u\n", U(f->up.load.from_n),
                    f->up.load.max_count);
     if (f->up.apply != NULL)
-        buf_printf(&f->story, "apply %u %llu+%u\n", f->up.apply->stream,
-                   U(f->up.apply->first_seq), f->up.apply->count);
+        buf_printf(&f->story, "apply %u %llu+%u\n", f->up.apply->stream, U(f->up.apply->first_seq),
+                   f->up.apply->count);
     if (f->up.store_refused != NULL)
         buf_printf(&f->story, "store refused %llu..%llu\n", U(f->up.store_refused->first_n),
                    U(f->up.store_refused->last_n));
+    if (f->up.begin.wanted)
+        buf_printf(&f->story, "begin %u\n", f->up.begin.stream);
+    if (f->up.store_slice != NULL)
+        buf_printf(&f->story, "store slice %u\n", f->up.store_slice->stream);
+    if (f->up.store_history != NULL)
+        buf_printf(&f->story, "store history %llu+%u\n", U(f->up.store_history->first_seq),
+                   f->up.store_history->count);
     if (f->up.close != CLIENT_KEEP)
         buf_printf(&f->story, "close %s\n", f->up.close == CLIENT_CLOSE_NOW ? "now" : "flushed");
 }
@@ -349,6 +363,168 @@ static void test_client_session__narrative(void **state)
     assert_int_equal(f->s.cause, 0);
 }
 
+/* ---- snapshots ---- */
+
+static uint8_t place[WIRE_PLACE_SIZE] = {0, 0, 0, 22, 7};
+
+/* A computer that has nothing yet; the city has more entries of its site than SNAPSHOT_ABOVE. */
+static void serve_empty(struct fixture *f, uint64_t snapshot_above)
+{
+    f->options.snapshot_above = snapshot_above;
+    f->facts.ledger = ledger(0, 0, 0);
+    memcpy(f->facts.own_chain, chain_a, HASH_SIZE);
+    f->facts.cursors[0].loading = CLIENT_UNDECIDED;
+    f->facts.cursors[1] = (struct client_cursor){.stream = SITE, .loading = CLIENT_UNDECIDED};
+    connect_city(f);
+    buf_clear(&f->story);
+    frame(f, ZTC__FRAME__KIND_WELCOME, &(Ztc__Welcome[]){welcome(0)}[0]);
+}
+
+static void slice(struct fixture *f, uint32_t stream, uint64_t seq, bool last)
+{
+    Ztc__Slice m = ZTC__SLICE__INIT;
+
+    m.stream = stream;
+    m.seq = seq;
+    m.count = m.size = 1;
+    m.body = wire_data(slice_str("compressed"));
+    m.has_next = !last;
+    m.next = wire_data((struct slice){place, sizeof place});
+    frame(f, ZTC__FRAME__KIND_SLICE, &m);
+}
+
+static void history(struct fixture *f, uint32_t stream, uint64_t first, uint32_t count)
+{
+    Ztc__History m = ZTC__HISTORY__INIT;
+
+    m.stream = stream;
+    m.first_seq = first;
+    m.count = count;
+    m.size = 1;
+    m.body = wire_data(slice_str("compressed"));
+    frame(f, ZTC__FRAME__KIND_HISTORY, &m);
+}
+
+static void fetched(struct fixture *f, enum client_event_kind kind, uint64_t seq)
+{
+    step(f, (struct client_event){.kind = kind, .seq = seq});
+}
+
+/* Where the city has little, entries will do; where it has much, the records come first, a slice at a
+ * time, then the entries behind them, and history when nothing else is to do. */
+static void test_client_session__snapshot(void **state)
+{
+    struct fixture *f = *state;
+
+    serve_empty(f, 5);
+    expect(f, "snapshot_ask 1 declined\nbegin 431021\n");
+    entries(f, STREAM_SHARED, 1, 1, 1);
+    applied(f, STREAM_SHARED, 1, ledger(0, 0, 0));
+    expect(f, "apply 1 1+1\n");
+    fetched(f, CLIENT_BEGUN, 9);
+    expect(f, "snapshot_ask 431021\n");
+    expect_state(f, "catching-up");
+    slice(f, SITE, 10, false);
+    expect(f, "store slice 431021\n");
+    fetched(f, CLIENT_SLICE_STORED, 0);
+    expect(f, "snapshot_ask 431021 on\n");
+    slice(f, SITE, 11, true);
+    expect(f, "store slice 431021\n");
+    fetched(f, CLIENT_SLICE_STORED, 0);
+    expect(f, "");
+    expect_state(f, "catching-up"); /* not usable before the entries reach the last slice's seq */
+    entries(f, SITE, 10, 2, 11);
+    applied(f, SITE, 11, ledger(0, 0, 0));
+    expect(f, "apply 431021 10+2\nhistory_ask 431021 1..9\n");
+    expect_state(f, "up-to-date");
+    assert_true(client_session_history(&f->s));
+    history(f, SITE, 1, 4);
+    expect(f, "store history 1+4\n");
+    fetched(f, CLIENT_HISTORY_STORED, 4);
+    expect(f, "history_ask 431021 5..9\n");
+    history(f, SITE, 5, 5);
+    fetched(f, CLIENT_HISTORY_STORED, 9);
+    expect(f, "store history 5+5\n");
+    assert_false(client_session_history(&f->s));
+}
+
+/* After a cut it goes on at the next slice, or with history. */
+static void test_client_session__snapshot_resumed(void **state)
+{
+    struct fixture *f = *state;
+
+    serve_empty(f, 1000);
+    expect(f, "snapshot_ask 1 declined\nsnapshot_ask 431021 declined\n");
+    again(f);
+    f->facts.cursors[0].loading = CLIENT_WHOLE;
+    f->facts.cursors[1] =
+        (struct client_cursor){.stream = SITE, .seq = 9, .incarnation = {{9}}, .base = 9};
+    f->facts.cursors[1].loading = CLIENT_SLICES;
+    f->facts.cursors[1].has_place = true;
+    serve(f, 0);
+    assert_false(client_session_complete(&f->s));
+    slice(f, SITE, 9, true);
+    fetched(f, CLIENT_SLICE_STORED, 0);
+    buf_clear(&f->story);
+    entries(f, STREAM_SHARED, 1, 1, 1);
+    applied(f, STREAM_SHARED, 1, ledger(0, 0, 0));
+    expect(f, "apply 1 1+1\nhistory_ask 431021 1..9\n");
+}
+
+/* Nothing comes that was not asked for, and nothing goes back. */
+static void test_client_session__snapshot_disorder(void **state)
+{
+    struct fixture *f = *state;
+
+    serve_empty(f, 5);
+    buf_clear(&f->story);
+    slice(f, SITE, 9, true); /* before it has begun */
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve_empty(f, 5);
+    fetched(f, CLIENT_BEGUN, 9);
+    buf_clear(&f->story);
+    slice(f, SITE, 8, true); /* of before the signed head */
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve_empty(f, 5);
+    fetched(f, CLIENT_BEGUN, 9);
+    buf_clear(&f->story);
+    entries(f, SITE, 10, 1, 11); /* the records are not whole */
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve_empty(f, 5);
+    fetched(f, CLIENT_BEGUN, 9);
+    buf_clear(&f->story);
+    history(f, SITE, 1, 1);
+    expect_bye(f, "ZT-PROTOCOL");
+}
+
+/* A slice that does not come, or that the store cannot take, ends the session. */
+static void test_client_session__snapshot_stalls(void **state)
+{
+    struct fixture *f = *state;
+    struct client_event ev = {.kind = CLIENT_SLICE_STORED, .ret = E_FULL};
+
+    serve_empty(f, 5);
+    fetched(f, CLIENT_BEGUN, 9);
+    slice(f, SITE, 9, true);
+    buf_clear(&f->story);
+    step(f, ev);
+    expect_bye(f, "ZT-DISK-FULL");
+
+    again(f);
+    f->options.stall_within = 2000; /* before the peer counts as gone */
+    serve_empty(f, 5);
+    fetched(f, CLIENT_BEGUN, 9);
+    buf_clear(&f->story);
+    timer(f, 2000);
+    expect_bye(f, "ZT-TIMEOUT");
+}
+
 /* ---- welcome ---- */
 
 static void welcome_refused(struct fixture *f, Ztc__Welcome m, const char *code)
@@ -455,8 +631,9 @@ static void test_client_session__bad_body(void **state)
     entries(f, SITE, 8, 1, 9);
     entries(f, SITE, 9, 1, 9);
     expect(f, "apply 431021 8+1\napply 431021 9+1\n");
-    step(f, (struct client_event){
-                .kind = CLIENT_APPLIED, .ret = E_MALFORMED, .ledger = ledger(4, 1, 3)});
+    step(f, (struct client_event){.kind = CLIENT_APPLIED,
+                                  .ret = E_MALFORMED,
+                                  .ledger = ledger(4, 1, 3)});
     expect_bye(f, "ZT-MALFORMED");
     applied(f, SITE, 9, ledger(4, 1, 3));
     expect(f, "");
@@ -814,11 +991,30 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_client_session__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(narrative), T(fork),      T(twin),        T(disorder),
-        T(bad_body),  T(queue),     T(ahead),     T(store_fails), T(window),
-        T(slow_line), T(held_back), T(deadlines),   T(ping),
-        T(watchdog),  T(watchdog_of_repetitions), T(hold), T(hold_is_over),
-        T(bye),       T(gone),        cmocka_unit_test(test_client_backoff__bounds),
+        T(snapshot),
+        T(snapshot_resumed),
+        T(snapshot_disorder),
+        T(snapshot_stalls),
+        T(narrative),
+        T(fork),
+        T(twin),
+        T(disorder),
+        T(bad_body),
+        T(queue),
+        T(ahead),
+        T(store_fails),
+        T(window),
+        T(slow_line),
+        T(held_back),
+        T(deadlines),
+        T(ping),
+        T(watchdog),
+        T(watchdog_of_repetitions),
+        T(hold),
+        T(hold_is_over),
+        T(bye),
+        T(gone),
+        cmocka_unit_test(test_client_backoff__bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

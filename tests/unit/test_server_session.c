@@ -125,6 +125,12 @@ static void tell(struct fixture *f)
     if (f->up.refused_ack != NULL)
         buf_printf(&f->story, "acknowledged %llu until %llu\n", U(f->up.refused_ack->first_n),
                    U(f->up.refused_ack->until_n));
+    if (f->up.slice.wanted)
+        buf_printf(&f->story, "slice %u%s\n", f->up.slice.stream,
+                   f->up.slice.after.len > 0 ? " on" : "");
+    if (f->up.history.wanted)
+        buf_printf(&f->story, "history %u %llu..%llu\n", f->up.history.stream,
+                   U(f->up.history.from_seq), U(f->up.history.upto_seq));
     if (f->up.close != SERVER_KEEP)
         buf_printf(&f->story, "close %s\n", f->up.close == SERVER_CLOSE_NOW ? "now" : "flushed");
 }
@@ -314,6 +320,59 @@ static void have_read(struct fixture *f, uint32_t stream, uint64_t first, uint32
     ev.read.body = slice_str("compressed");
     ev.read.closing = f->head;
     step(f, ev);
+}
+
+/* ---- snapshots ---- */
+
+static uint8_t place[WIRE_PLACE_SIZE] = {0, 0, 0, 22, 7};
+
+/* A computer without anything: no entries before its snapshots have ended. */
+static void serve_empty(struct fixture *f)
+{
+    Ztc__Hello m = hello();
+
+    for (size_t i = 0; i < 2; i++) {
+        m.cursors[i]->seq = 0;
+        m.cursors[i]->has_loading = m.cursors[i]->loading = true;
+    }
+    f->facts.heads[1].seq = 7;
+    greet(f, m);
+    tell_facts(f);
+    buf_clear(&f->story);
+}
+
+static void ask_slice(struct fixture *f, uint32_t stream, bool on, bool declined)
+{
+    Ztc__SnapshotAsk m = ZTC__SNAPSHOT_ASK__INIT;
+
+    m.stream = stream;
+    m.has_after = on;
+    m.after = wire_data((struct slice){place, sizeof place});
+    m.has_declined = m.declined = declined;
+    frame(f, ZTC__FRAME__KIND_SNAPSHOT_ASK, &m);
+}
+
+static void have_slice(struct fixture *f, uint32_t stream, int ret, bool last)
+{
+    struct server_event ev = {.kind = SERVER_SLICE};
+
+    ev.slice.ret = ret;
+    ev.slice.stream = stream;
+    ev.slice.seq = 7;
+    ev.slice.count = ev.slice.size = 1;
+    ev.slice.body = slice_str("compressed");
+    ev.slice.next = (struct slice){place, last ? 0 : sizeof place};
+    step(f, ev);
+}
+
+static void ask_history(struct fixture *f, uint64_t from, uint64_t upto)
+{
+    Ztc__HistoryAsk m = ZTC__HISTORY_ASK__INIT;
+
+    m.stream = SITE;
+    m.from_seq = from;
+    m.upto_seq = upto;
+    frame(f, ZTC__FRAME__KIND_HISTORY_ASK, &m);
 }
 
 static void timer(struct fixture *f, msec_t after)
@@ -757,6 +816,92 @@ static void test_server_session__no_memory(void **state)
 }
 
 /* Thousands of them are idle at one time. */
+static void expect_slices_refused(struct fixture *f, const char *code)
+{
+    expect_bye(f, code);
+    server_session_init(&f->s, &f->options);
+    buf_clear(&f->story);
+}
+
+/* The site's entries wait for both snapshots; the tail goes on where Welcome's head stood. */
+static void test_server_session__snapshot(void **state)
+{
+    struct fixture *f = *state;
+    struct server_event ev = {.kind = SERVER_HISTORY};
+
+    serve_empty(f);
+    advance(f, 5, 9);
+    expect(f, "");
+    ask_slice(f, STREAM_SHARED, false, true);
+    expect(f, "read 1 1..5 echo above 1\n");
+    have_read(f, STREAM_SHARED, 1, 5);
+    expect(f, "entries 1 1+5\n");
+    ask_slice(f, SITE, false, false);
+    expect(f, "slice 431021\n");
+    have_slice(f, SITE, 0, false);
+    expect(f, "slice\n");
+    ask_slice(f, SITE, true, false);
+    expect(f, "slice 431021 on\n");
+    have_slice(f, SITE, 0, true);
+    expect(f, "slice\nread 431021 8..9 echo above 1\n");
+    have_read(f, SITE, 8, 2);
+    expect(f, "entries 431021 8+2\n");
+
+    ask_history(f, 1, 7);
+    expect(f, "history 431021 1..7\n");
+    ev.history.stream = SITE;
+    ev.history.first_seq = 1;
+    ev.history.count = 7;
+    ev.history.size = 10;
+    ev.history.body = slice_str("compressed");
+    step(f, ev);
+    expect(f, "history\n");
+}
+
+/* Only what is loading is sliced, one slice at a time, and no history beyond what was sent. */
+static void test_server_session__snapshot_disorder(void **state)
+{
+    struct fixture *f = *state;
+
+    serve(f);
+    ask_slice(f, SITE, false, false);
+    expect_slices_refused(f, "ZT-PROTOCOL");
+    serve_empty(f);
+    ask_slice(f, 431081, false, false);
+    expect_slices_refused(f, "ZT-DENIED");
+    serve_empty(f);
+    ask_slice(f, SITE, false, false);
+    buf_clear(&f->story);
+    ask_slice(f, SITE, false, false);
+    expect_slices_refused(f, "ZT-PROTOCOL");
+    serve_empty(f);
+    ask_history(f, 1, 7);
+    expect_slices_refused(f, "ZT-PROTOCOL");
+    serve(f);
+    ask_history(f, 1, 7);
+    buf_clear(&f->story);
+    ask_history(f, 1, 7);
+    expect_slices_refused(f, "ZT-PROTOCOL");
+}
+
+/* A store that cannot, or does not, answer ends the session; the county comes back to the same place. */
+static void test_server_session__snapshot_in_trouble(void **state)
+{
+    struct fixture *f = *state;
+
+    serve_empty(f);
+    ask_slice(f, SITE, false, false);
+    buf_clear(&f->story);
+    have_slice(f, SITE, E_IO, false);
+    expect_slices_refused(f, "ZT-IO retry");
+    serve_empty(f);
+    ask_slice(f, SITE, false, false);
+    buf_clear(&f->story);
+    f->options.dead_after = 10 * f->options.store_within;
+    timer(f, f->options.store_within);
+    expect_slices_refused(f, "ZT-BUSY retry");
+}
+
 static void test_server_session__is_small(void **state)
 {
     (void)state;
@@ -767,12 +912,27 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_server_session__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(narrative),       T(greeting_refused), T(order_of_frames), T(identity),
+        T(narrative),
+        T(greeting_refused),
+        T(order_of_frames),
+        T(identity),
         T(decided),
-        T(push_repeated),   T(push_refused),     T(push_malformed),  T(push_window),
-        T(city_in_trouble), T(silence),          T(slow_reader),
-        T(hold),            T(hold_and_full),    T(welcome_on_hold),    T(end),
-        T(no_memory),       T(is_small),
+        T(push_repeated),
+        T(push_refused),
+        T(push_malformed),
+        T(push_window),
+        T(city_in_trouble),
+        T(silence),
+        T(slow_reader),
+        T(hold),
+        T(hold_and_full),
+        T(welcome_on_hold),
+        T(end),
+        T(snapshot),
+        T(snapshot_disorder),
+        T(snapshot_in_trouble),
+        T(no_memory),
+        T(is_small),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
