@@ -894,10 +894,11 @@ static void test_server_session__snapshot_in_trouble(void **state)
     buf_clear(&f->story);
     have_slice(f, SITE, E_IO, false);
     expect_slices_refused(f, "ZT-IO retry");
+    f->options.dead_after = 10 * f->options.store_within;
     serve_empty(f);
     ask_slice(f, SITE, false, false);
+    drained(f, 0);
     buf_clear(&f->story);
-    f->options.dead_after = 10 * f->options.store_within;
     timer(f, f->options.store_within);
     expect_slices_refused(f, "ZT-BUSY retry");
 }
