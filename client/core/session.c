@@ -121,12 +121,14 @@ void client_session_init(struct client_session *s, const struct client_options *
     s->progress_at = now;
     /* As much again is dead space before it is moved together. */
     buf_init(&s->queue, 2 * (options->queue_max + FRAME_PREFIX + FRAME_MAX));
+    client_digest_init(s);
     await(s, CLIENT_DUE_HELLO, now, options->connect_within);
 }
 
 void client_session_release(struct client_session *s)
 {
     buf_release(&s->queue);
+    buf_release(&s->digest.answer);
 }
 
 struct client_stream *client_session_stream(struct client_session *s, uint32_t stream)
@@ -164,7 +166,8 @@ static bool is_behind(const struct client_session *s)
 
 static bool has_work(const struct client_session *s)
 {
-    return is_behind(s) || client_snapshot_due(s) || takes_in(s) || s->queue.len > 0;
+    return is_behind(s) || client_snapshot_due(s) || takes_in(s) || s->queue.len > 0 ||
+           client_digest_busy(s);
 }
 
 bool client_session_complete(const struct client_session *s)
@@ -194,6 +197,7 @@ int client_session_reason(const struct client_session *s)
 
 static void forget_work(struct client_session *s)
 {
+    client_digest_end(s);
     s->loading = s->refusing = s->alone = s->fetching = false;
     s->applying = 0;
     buf_release(&s->queue);
@@ -513,6 +517,7 @@ static void on_applied(struct client_session *s, const struct client_event *ev,
     }
     assert(t != NULL && ev->applied.seq > t->applied && ev->applied.seq <= t->arrived);
     t->applied = ev->applied.seq;
+    client_digest_differs(s, ev->applied.differs);
     client_session_progress(s, ev->now);
 }
 
@@ -629,6 +634,13 @@ static void dispatch(struct client_session *s, const struct client_event *ev,
     case CLIENT_HISTORY_STORED:
         on_fetched(s, ev, up);
         break;
+    case CLIENT_COMPARED:
+        client_digest_compared(s, ev, up);
+        break;
+    case CLIENT_DIGESTED:
+        client_digest_answered(s, ev, up);
+        client_session_progress(s, ev->now);
+        break;
     case CLIENT_REQUEST:
         client_renew_request(s, ev, up);
         break;
@@ -678,10 +690,12 @@ void client_session_step(struct client_session *s, const struct client_event *ev
     if (ev->kind == CLIENT_FRAME || ev->kind == CLIENT_HEARD)
         s->heard_at = ev->now;
     dispatch(s, ev, up);
+    client_digest_take_in(s, ev, up);
     if (is_serving(s))
         client_session_take_in(s, ev, up);
     if (is_serving(s))
         client_snapshot_want(s, up);
+    client_digest_want(s, up);
     want_load(s, up);
     client_renew_want(s, up);
     leave_retired(s, ev, up);

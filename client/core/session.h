@@ -92,6 +92,25 @@ enum client_loading {
     CLIENT_SLICES,   /* the cursor stands at a signed head, slices are to come */
 };
 
+/* What is asked of the city when tables differ: all kinds (kind 0), a range of a kind, or rows by id. */
+struct client_digest_ask {
+    uint32_t stream, kind;
+    bool has_after, has_upto;
+    struct id after, upto;
+    struct id ids[WIRE_REPAIR_MAX];
+    size_t n_ids;
+    bool counted; /* the own rows were counted anew since it was noticed */
+};
+
+/* A row that differed, and what was done: as in the frame Repaired. */
+struct client_repair {
+    uint64_t no, seq;
+    msec_t at;
+    uint32_t stream, kind, how;
+    struct id id;
+    bool told; /* the city has noted it */
+};
+
 enum client_due {
     CLIENT_DUE_HELLO,
     CLIENT_DUE_PEER,
@@ -132,6 +151,16 @@ enum client_renewal {
     CLIENT_RENEW_STORING,
 };
 
+/* Comparing tables with the city; see digest.c. */
+struct client_digest {
+    enum { DIGEST_IDLE, DIGEST_WANTED, DIGEST_ASKED, DIGEST_HELD, DIGEST_COMPARING } step;
+    struct client_digest_ask ask;
+    struct buf answer; /* the frame, packed, until the cursor stands at its seq */
+    uint64_t at_seq;
+    unsigned asks;     /* since something was last repaired */
+    bool given_up;     /* not again in this session */
+};
+
 struct client_session {
     const struct client_options *options;
     enum client_state state;
@@ -167,6 +196,7 @@ struct client_session {
     struct client_lane lanes[CLIENT_LANES];
     msec_t heard_at, sent_at, pinged_at;
     msec_t due[CLIENT_DUES];
+    struct client_digest digest;
 };
 
 /* ---- events ---- */
@@ -210,6 +240,8 @@ enum client_event_kind {
     CLIENT_BEGUN,          /* answer to begin */
     CLIENT_SLICE_STORED,   /* answer to store_slice */
     CLIENT_HISTORY_STORED, /* answer to store_history */
+    CLIENT_COMPARED,       /* Welcome's heads were compared with the tables */
+    CLIENT_DIGESTED,       /* answer to digest */
     CLIENT_REQUEST,        /* answer to make_request */
     CLIENT_RENEWED,        /* answer to store_renewed */
     CLIENT_BLOB,           /* answer to blob */
@@ -241,8 +273,16 @@ struct client_event {
         } loaded;
         struct {
             uint32_t stream;
-            uint64_t seq; /* the cursor now */
+            uint64_t seq;     /* the cursor now */
+            uint32_t differs; /* a stream whose tables are not what its head says; 0: none */
         } applied;
+        struct { /* COMPARED, DIGESTED */
+            uint32_t differs;
+            const struct client_repair *repairs; /* that the city has not noted yet */
+            size_t n_repairs;
+            bool more; /* DIGESTED: ask next */
+            struct client_digest_ask next;
+        } compared;
         struct {
             uint64_t first_n;
             uint64_t until_n; /* the last change made before the refusal was stored */
@@ -295,6 +335,14 @@ struct client_update {
     } begin;
     const Ztc__Slice *store_slice;     /* expand, and take in */
     const Ztc__History *store_history; /* expand, verify, log */
+    /* Compare the tables with an answer of the city: one of the two, and what was asked. */
+    struct {
+        const Ztc__DigestTell *tell;
+        const Ztc__RepairRows *rows;
+        const struct client_digest_ask *ask;
+    } digest;
+
+    uint64_t repair_told; /* the city has noted this repair; 0: none */
 
     /* Make a certificate request; verify and keep the certificate that comes, and the CAs with it. */
     bool make_request;

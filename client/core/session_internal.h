@@ -67,6 +67,30 @@ int client_snapshot_recv_history(struct client_session *s, const Ztc__History *m
 /* What the store answered; 0, or why the session must end. */
 int client_snapshot_begun(struct client_session *s, const struct client_event *ev);
 int client_snapshot_stored(struct client_session *s, const struct client_event *ev);
+/* ---- digest.c ---- */
+
+void client_digest_init(struct client_session *s);
+void client_digest_end(struct client_session *s); /* the session ends */
+bool client_digest_busy(const struct client_session *s);
+
+/* The tables of STREAM (0: none) are not what the city signed. */
+void client_digest_differs(struct client_session *s, uint32_t stream);
+
+void client_digest_want(struct client_session *s, struct client_update *up);
+void client_digest_take_in(struct client_session *s, const struct client_event *ev,
+                           struct client_update *up);
+
+/* F must not be handed to the store yet. */
+bool client_digest_blocks(const struct client_session *s, const Ztc__Frame *f);
+
+void client_digest_compared(struct client_session *s, const struct client_event *ev,
+                            struct client_update *up);
+void client_digest_answered(struct client_session *s, const struct client_event *ev,
+                            struct client_update *up);
+int client_digest_recv_tell(struct client_session *s, const struct client_event *ev);
+int client_digest_recv_rows(struct client_session *s, const struct client_event *ev);
+int client_digest_recv_repaired(struct client_session *s, const struct client_event *ev,
+                                struct client_update *up);
 
 /* ---- renew.c ---- */
 

@@ -103,6 +103,8 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
 
 static bool is_free_for(const struct client_session *s, const Ztc__Frame *f)
 {
+    if (client_digest_blocks(s, f))
+        return false;
     if (f->kind_case == ZTC__FRAME__KIND_REFUSED)
         return s->applying == 0 && !s->refusing;
     return s->applying < s->options->applying_max && !s->refusing;
@@ -278,6 +280,18 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
     case ZTC__FRAME__KIND_WINDOW:
         if (welcomed)
             ret = recv_window(s, ev->frame->window);
+        break;
+    case ZTC__FRAME__KIND_DIGEST_TELL:
+        if (welcomed)
+            ret = client_digest_recv_tell(s, ev);
+        break;
+    case ZTC__FRAME__KIND_REPAIR_ROWS:
+        if (welcomed)
+            ret = client_digest_recv_rows(s, ev);
+        break;
+    case ZTC__FRAME__KIND_REPAIRED:
+        if (welcomed)
+            ret = client_digest_recv_repaired(s, ev, up);
         break;
     case ZTC__FRAME__KIND_PING:
         if (welcomed)

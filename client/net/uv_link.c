@@ -12,6 +12,7 @@
 #include "client/net/uv_intake.h"
 #include "client/net/uv_link_blob.h"
 #include "client/store/exchange.h"
+#include "client/store/repair.h"
 #include "common/base/mem.h"
 
 #include <stdlib.h>
@@ -24,7 +25,8 @@
 #define SOFTWARE    "ztc/" ZTC_VERSION
 
 struct todo {
-    bool welcome, check, refused, load, request, renewed, begin, slice, history, blob[CLIENT_LANES];
+    bool welcome, check, refused, digest, load, request, renewed, begin, slice, history,
+        blob[CLIENT_LANES];
     struct client_update up; /* what the wants point to; without output */
 };
 
@@ -95,6 +97,12 @@ static void note(struct link *l)
         t->history = true;
         t->up.store_history = up->store_history;
     }
+    if (up->digest.ask != NULL) {
+        t->digest = true;
+        t->up.digest = up->digest;
+    }
+    if (up->repair_told != 0)
+        (void)replica_repair_told(l->o.replica, up->repair_told, NULL); /* else it is told again */
     t->request = t->request || up->make_request;
     if (up->store_renewed != NULL) {
         t->renewed = true;
@@ -168,14 +176,17 @@ static void fail(struct link *l, int ret)
 
 static void do_welcome(struct link *l)
 {
-    int ret = exchange_welcome(l->o.replica, l->todo.up.welcome, &l->why);
+    struct client_event ev = {.ret = 0};
+    int ret = exchange_welcome(l->o.replica, l->todo.up.welcome, &l->arenas[l->arena], &ev, &l->why);
 
     l->todo.welcome = false;
     l->served = true;
-    if (ret != 0)
+    if (ret != 0) {
         fail(l, ret);
-    else
-        l->o.on_welcome(l->o.ctx, l->todo.up.welcome);
+        return;
+    }
+    l->o.on_welcome(l->o.ctx, l->todo.up.welcome);
+    step(l, &ev);
 }
 
 static void do_request(struct link *l)
@@ -270,6 +281,9 @@ static bool do_one(struct link *l)
     } else if (t->history) {
         t->history = false;
         exchange_history(l->o.replica, &t->up, &l->codec, work, &ev, &l->why);
+    } else if (t->digest) {
+        t->digest = false;
+        exchange_digest(l->o.replica, &t->up, wall_clock(), work, &ev, &l->why);
     } else if (t->renewed) {
         t->renewed = false;
         ev.kind = CLIENT_RENEWED;
@@ -280,7 +294,7 @@ static bool do_one(struct link *l)
     } else if (!take_batch(l, &ev)) {
         return false;
     }
-    more = t->check || t->refused || t->renewed || t->slice || t->history;
+    more = t->check || t->refused || t->digest || t->renewed || t->slice || t->history;
     l->arena = 1 - l->arena;
     step(l, &ev);
     if (!more)

@@ -1,6 +1,7 @@
 #include "client/store/exchange.h"
 
 #include "client/store/blobs.h"
+#include "client/store/repair.h"
 #include "client/store/replica_internal.h"
 
 #include <string.h>
@@ -88,19 +89,60 @@ int exchange_facts(struct replica *r, const char *software, struct client_facts 
     return status;
 }
 
-int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct err *err)
-{
-    int ret = 0;
+/* ---- comparing tables ---- */
 
-    for (size_t i = 0; ret == 0 && i < welcome->n_heads; i++) {
+#define REPORTS_MAX 64u
+
+static bool is_read(struct replica *r, uint32_t stream)
+{
+    struct stream_head h;
+
+    return stream != STREAM_CITY && store_stream_get(replica_store(r), stream, &h, NULL) == 0;
+}
+
+/* What differs, and which repairs the city does not know of. */
+static int put_compared(struct replica *r, struct arena *a, struct client_event *ret,
+                        struct err *err)
+{
+    struct client_repair *repairs = arena_alloc(a, REPORTS_MAX * sizeof *repairs);
+
+    if (repairs == NULL)
+        return err_set(err, E_NOMEM, NULL);
+    ret->compared.repairs = repairs;
+    ret->ret = replica_repairs_untold(r, repairs, REPORTS_MAX, &ret->compared.n_repairs, err);
+    if (ret->ret == 0)
+        ret->ret = replica_differing(r, &ret->compared.differs, err);
+    return ret->ret;
+}
+
+int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct arena *a,
+                     struct client_event *ret, struct err *err)
+{
+    int status = 0;
+
+    ret->kind = CLIENT_COMPARED;
+    for (size_t i = 0; status == 0 && i < welcome->n_heads; i++) {
         struct slice bytes = wire_slice(welcome->heads[i]->head);
+        struct slice signature = wire_slice(welcome->heads[i]->signature);
         struct head head;
 
-        ret = head_decode(bytes, &head);
-        if (ret == 0 && head.stream == STREAM_CITY)
-            ret = replica_witness(r, bytes, wire_slice(welcome->heads[i]->signature), err);
+        status = head_decode(bytes, &head);
+        if (status == 0 && head.stream == STREAM_CITY)
+            status = replica_witness(r, bytes, signature, err);
+        else if (status == 0 && is_read(r, head.stream))
+            status = replica_compare(r, bytes, signature, err);
     }
-    return ret;
+    return status == 0 ? put_compared(r, a, ret, err) : status;
+}
+
+void exchange_digest(struct replica *r, const struct client_update *up, msec_t now, struct arena *a,
+                     struct client_event *ret, struct err *err)
+{
+    ret->kind = CLIENT_DIGESTED;
+    ret->ret = replica_digest_step(r, up->digest.ask, up->digest.tell, up->digest.rows, now,
+                                   &ret->compared.next, &ret->compared.more, err);
+    if (ret->ret == 0)
+        ret->ret = put_compared(r, a, ret, err);
 }
 
 /* The chain of the own changes at N, from the change that follows it. E_FORK: nothing unanswered
@@ -248,6 +290,8 @@ void exchange_take(struct replica *r, const struct exchange_batch *b, struct cli
     ret->ret = b->ret != 0 ? err_set(err, b->ret, NULL)
                            : replica_apply(r, b->stream, b->first_seq, b->entries, b->count,
                                            b->head, b->signature, err);
+    if (ret->ret == 0)
+        ret->ret = replica_differing(r, &ret->applied.differs, err);
     if (ret->ret == 0)
         ret->ret = exchange_ledger(r, &ret->ledger, err);
 }

@@ -13,8 +13,14 @@ int exchange_facts(struct replica *r, const char *software, struct client_facts 
 /* What the store counts now. */
 int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err);
 
-/* Keep the city's head that Welcome showed. E_AUTH, E_CORRUPT: the session must end. */
-int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct err *err);
+/* Keep the city's head that Welcome showed, and compare those that stand at our cursors: CLIENT_COMPARED,
+ * what it says lies in A. E_AUTH, E_CORRUPT: the session must end. */
+int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct arena *a,
+                     struct client_event *ret, struct err *err);
+
+/* up->digest: CLIENT_DIGESTED. NOW: wall clock. */
+void exchange_digest(struct replica *r, const struct client_update *up, msec_t now, struct arena *a,
+                     struct client_event *ret, struct err *err);
 
 /* up->check: CLIENT_CHECKED. */
 void exchange_check(struct replica *r, const struct client_update *up, struct client_event *ret,

@@ -206,8 +206,7 @@ static int drop_base(struct replica *r, const struct id *id, struct err *err)
     return sql_run(r->st[RS_BASE_DEL], err);
 }
 
-int overlay_base(struct replica *r, struct arena *a, const struct kind *kind, const struct id *id,
-                 struct row **ret, bool *ret_covered, struct err *err)
+int overlay_pending(struct replica *r, const struct id *id, struct err *err)
 {
     sqlite3_stmt *st = r->st[RS_PENDING_HAS];
     int status;
@@ -215,6 +214,15 @@ int overlay_base(struct replica *r, struct arena *a, const struct kind *kind, co
     sql_bind_id(st, 1, id);
     status = sql_step(st, err);
     sql_done(st);
+    return status;
+}
+
+int overlay_base(struct replica *r, struct arena *a, const struct kind *kind, const struct id *id,
+                 struct row **ret, bool *ret_covered, struct err *err)
+{
+    int status = overlay_pending(r, id, err);
+
+    *ret = NULL;
     if (status < 0)
         return status;
     *ret_covered = status == 1;

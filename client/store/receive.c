@@ -283,8 +283,12 @@ static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
     bool covered;
     int ret;
 
-    if (kind == NULL || kind->stream == STREAM_RULE_NONE)
-        return drop_own(b, x, err); /* of a newer catalogue: the log keeps it */
+    if (kind == NULL) { /* of a newer catalogue: the log keeps it */
+        ret = repair_met_unknown(r, b->at.stream, err);
+        return ret == 0 ? drop_own(b, x, err) : ret;
+    }
+    if (kind->stream == STREAM_RULE_NONE)
+        return drop_own(b, x, err);
     if (b->bare && x->p.c.op == OP_CREATE && x->e.seq > b->row_seqs)
         return add_one(b, kind, x, err);
     ret = overlay_base(r, &b->a, kind, &x->p.c.record, &base, &covered, err);
@@ -352,6 +356,8 @@ static int close_batch(struct batch *b, const struct head *h, struct slice head,
         ret = compare_due(r, &b->a, &b->at, err);
     if (ret == 0)
         ret = keep_head(r, h, reached, head, signature, err);
+    if (ret == 0 && reached)
+        ret = repair_compare_root(r, h, err);
     return ret == 0 ? store_stream_put(r->store, &b->at, err) : ret;
 }
 

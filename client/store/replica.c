@@ -6,12 +6,14 @@
 
 #include <string.h>
 
-extern const char embed_0001_replica[], embed_0002_blob[], embed_0003_snapshot[];
+extern const char embed_0001_replica[], embed_0002_blob[], embed_0003_snapshot[],
+    embed_0004_repair[];
 
 static const struct store_step steps[] = {
     {"0001_replica", embed_0001_replica},
     {"0002_blob", embed_0002_blob},
     {"0003_snapshot", embed_0003_snapshot},
+    {"0004_repair", embed_0004_repair},
     {NULL, NULL},
 };
 
@@ -76,6 +78,22 @@ static const char *const statements[RS_COUNT] = {
         " history_seq, history_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [RS_SNAPSHOT_DEL] = "DELETE FROM snapshot WHERE stream = ?1",
     [RS_LOG_CUT] = "DELETE FROM log WHERE pos BETWEEN ?1 AND ?2",
+    [RS_DIFFERS_GET] = "SELECT since FROM differs WHERE stream = ?1",
+    [RS_DIFFERS_FIRST] = "SELECT stream FROM differs ORDER BY stream LIMIT 1",
+    [RS_DIFFERS_PUT] =
+        "INSERT INTO differs (stream, seq, since)"
+        " VALUES (?1, ?2, 1000 * CAST(strftime('%s', 'now') AS INTEGER))",
+    [RS_DIFFERS_DEL] = "DELETE FROM differs WHERE stream = ?1",
+    [RS_REPAIR_PUT] =
+        "INSERT INTO repair (at, stream, kind, record, seq, how, told)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
+    [RS_REPAIR_NOTED] = "SELECT 1 FROM repair WHERE record = ?1 AND how = ?2 LIMIT 1",
+    [RS_REPAIR_UNTOLD] =
+        "SELECT no, at, stream, kind, record, seq, how, told FROM repair"
+        " WHERE told = 0 ORDER BY no",
+    [RS_REPAIR_TOLD] = "UPDATE repair SET told = 1 WHERE no = ?1",
+    [RS_REPAIR_EACH] =
+        "SELECT no, at, stream, kind, record, seq, how, told FROM repair ORDER BY no DESC",
     [RS_SERIAL_GET] = "SELECT last FROM serial WHERE prefix = ?1 AND year = ?2",
     [RS_BLOB_NEXT] =
         "SELECT b.attachment, b.way, b.hash, b.size, b.state, b.code FROM blob b"

@@ -43,6 +43,15 @@ enum replica_stmt {
     RS_SNAPSHOT_PUT,
     RS_SNAPSHOT_DEL,
     RS_LOG_CUT,
+    RS_DIFFERS_GET,
+    RS_DIFFERS_FIRST,
+    RS_DIFFERS_PUT,
+    RS_DIFFERS_DEL,
+    RS_REPAIR_PUT,
+    RS_REPAIR_NOTED,
+    RS_REPAIR_UNTOLD,
+    RS_REPAIR_TOLD,
+    RS_REPAIR_EACH,
     RS_SERIAL_GET,
     RS_SERIAL_PUT,
     RS_BLOB_NEXT,
@@ -141,6 +150,9 @@ int overlay_changes(struct replica *r, struct arena *a, const struct id *record,
 int overlay_base(struct replica *r, struct arena *a, const struct kind *kind, const struct id *id,
                  struct row **ret, bool *ret_covered, struct err *err);
 
+/* Changes of the record are pending: 1, 0, E_*. */
+int overlay_pending(struct replica *r, const struct id *id, struct err *err);
+
 /* Keep ROW, which has no pending change yet, from under the first one. */
 int overlay_keep_base(struct replica *r, const struct row *row, struct err *err);
 
@@ -153,6 +165,14 @@ int overlay_lay(struct replica *r, struct arena *a, const struct kind *kind, con
 /* A head of STREAM that the city signed: 0 or E_PROTOCOL, E_AUTH. */
 int replica_check_head(struct replica *r, uint32_t stream, struct slice bytes,
                        struct slice signature, struct head *ret, struct err *err);
+
+/* ---- repair.c ---- */
+
+/* The cursor has reached H: note whether the stream's rows come to its root. */
+int repair_compare_root(struct replica *r, const struct head *h, struct err *err);
+
+/* An entry of STREAM is of a kind that this catalogue does not know. */
+int repair_met_unknown(struct replica *r, uint32_t stream, struct err *err);
 
 /* ---- draft.c ---- */
 

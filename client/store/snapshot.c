@@ -138,7 +138,7 @@ static int take_row(struct replica *r, struct arena *a, const struct replica_sna
     int ret = row_decode(a, bytes, &row);
 
     if (ret == E_VERSION)
-        return 0;
+        return repair_met_unknown(r, s->stream, err);
     if (ret == 0 && (row->stream != s->stream || row->seq > seq || row->seq == 0))
         ret = E_MALFORMED;
     if (ret != 0)

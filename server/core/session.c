@@ -199,7 +199,7 @@ static void on_timer(struct server_session *s, const struct server_event *ev,
         server_session_fail(s, ev, up, E_EXPIRED);
     } else if (late[SERVER_DUE_FACTS] || late[SERVER_DUE_MERGE] || late[SERVER_DUE_READ] ||
                late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_SLICE] || late[SERVER_DUE_HISTORY] ||
-               late[SERVER_DUE_BLOB] || late[SERVER_DUE_ISSUE]) {
+               late[SERVER_DUE_TELL] || late[SERVER_DUE_BLOB] || late[SERVER_DUE_ISSUE]) {
         server_session_fail(s, ev, up, E_BUSY);
     }
 }
@@ -248,7 +248,7 @@ static void want_entries(struct server_session *s, const struct server_event *ev
         up->read.wanted = true;
         up->read.stream = t->stream;
         up->read.from_seq = t->sent + 1;
-        up->read.upto_seq = t->head;
+        up->read.upto_seq = server_digest_upto(t);
         up->read.echo_above = s->acked_n;
         up->read.max_entries = s->options->read_entries;
         up->read.max_bytes = s->options->read_bytes;
@@ -261,7 +261,7 @@ static void want(struct server_session *s, const struct server_event *ev, struct
 {
     if (s->state != SERVER_SERVING || s->unsent >= s->options->unsent_max)
         return;
-    if (s->due[SERVER_DUE_READ] == 0 && !s->hands_in)
+    if (s->due[SERVER_DUE_READ] == 0 && !s->hands_in && !server_digest_busy(s))
         want_entries(s, ev, up);
     if (s->due[SERVER_DUE_REFUSALS] == 0 && s->refusals_from != 0) {
         up->read_refusals_from = s->refusals_from;
@@ -578,6 +578,12 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
         break;
     case SERVER_BLOB:
         server_blob_answered(s, ev, up);
+        break;
+    case SERVER_TOLD:
+        server_digest_told(s, ev, up);
+        break;
+    case SERVER_NOTED:
+        server_digest_noted(s, ev, up);
         break;
     case SERVER_DRAINED:
         on_drained(s, ev);

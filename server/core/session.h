@@ -79,6 +79,7 @@ enum server_due {
     SERVER_DUE_ISSUE, /* a certificate */
     SERVER_DUE_DRAIN,
     SERVER_DUE_BLOB,
+    SERVER_DUE_TELL,
     SERVER_DUES
 };
 
@@ -88,6 +89,7 @@ struct server_stream {
     uint64_t head; /* last committed seq known */
     uint64_t welcomed; /* the head that Welcome showed */
     bool loading;  /* its snapshot has not ended and was not declined: no entries */
+    uint64_t stop_at; /* a batch ends here: an answer about tables is of this seq */
 };
 
 struct server_session {
@@ -115,6 +117,8 @@ struct server_session {
     bool hands_in;           /* retired: it receives nothing */
     bool decided;            /* while refusals are being read: read them once more */
     struct server_lane lanes[SERVER_LANES];
+    uint32_t told_stream, told_kind; /* of the question about tables under way; stream 0: none */
+    bool told_rows;                  /* it was for rows */
     msec_t due[SERVER_DUES]; /* deadlines; 0: not waiting for this */
 };
 
@@ -130,6 +134,17 @@ struct server_refusal {
 struct server_head {
     uint32_t stream;
     uint64_t seq;
+};
+
+/* The answer to tell, all of one moment. Slices live during the step. */
+struct server_told {
+    int ret;
+    uint64_t seq; /* of the stream */
+    Ztc__DigestTell__Form form;
+    struct slice list;
+    const struct slice *rows; /* when ids were asked for: of the first `covered` of them */
+    size_t n_rows;
+    uint32_t covered;
 };
 
 struct server_signed {
@@ -174,6 +189,8 @@ enum server_event_kind {
     SERVER_HOLD,     /* the store refuses to be written, or takes again what it is given */
     SERVER_OFFER,    /* the city's CAs have changed: the replica should renew */
     SERVER_DECIDED,  /* stored refusals have changed: read and send them again */
+    SERVER_TOLD,     /* answer to tell */
+    SERVER_NOTED,    /* a repaired is durable */
     SERVER_BLOB,     /* answer to blob */
     SERVER_DRAINED,  /* the socket took output */
     SERVER_TIMER,    /* the deadline has come (early or late does no harm) */
@@ -248,6 +265,8 @@ struct server_event {
             uint32_t count, size;
             struct slice body;
         } history;
+        const struct server_told *told;
+        const Ztc__Repaired *noted; /* as it came */
         size_t unsent; /* SERVER_DRAINED: bytes still to be taken */
         struct {
             int cause;
@@ -301,6 +320,8 @@ struct server_update {
         uint64_t from_seq, upto_seq;
         uint32_t max_entries, max_bytes;
     } history;
+    const Ztc__DigestAsk *tell;           /* answer SERVER_TOLD */
+    const Ztc__Repaired *repaired;        /* store it; answer SERVER_NOTED, unless that fails */
 
     uint64_t read_refusals_from; /* 0: none; answer SERVER_REFUSALS */
 

@@ -20,6 +20,23 @@ struct server_stream *server_session_stream(struct server_session *s, uint32_t s
 void server_session_recv(struct server_session *s, const struct server_event *ev,
                          struct server_update *up);
 
+/* ---- digest.c ---- */
+
+int server_digest_recv_ask(struct server_session *s, const struct server_event *ev,
+                           struct server_update *up);
+int server_digest_recv_repaired(struct server_session *s, const struct server_event *ev,
+                                struct server_update *up);
+
+/* Something was asked and is not answered: no batch is read. */
+bool server_digest_busy(const struct server_session *s);
+void server_digest_told(struct server_session *s, const struct server_event *ev,
+                        struct server_update *up);
+void server_digest_noted(struct server_session *s, const struct server_event *ev,
+                         struct server_update *up);
+
+/* Where the next batch of entries ends at the latest. */
+uint64_t server_digest_upto(const struct server_stream *t);
+
 /* ---- renew.c ---- */
 
 int server_session_recv_renew(struct server_session *s, const struct server_event *ev,

@@ -233,6 +233,14 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
         if (serving || renewing)
             ret = recv_ping(s, ev, up);
         break;
+    case ZTC__FRAME__KIND_DIGEST_ASK:
+        if (serving)
+            ret = server_digest_recv_ask(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_REPAIRED:
+        if (serving)
+            ret = server_digest_recv_repaired(s, ev, up);
+        break;
     case ZTC__FRAME__KIND_BLOB_HAVE:
         if (serving)
             ret = server_blob_recv_have(s, ev, up);

@@ -121,6 +121,10 @@ void conn_cancel(struct conn *c);
 
 int conn_read_slice(struct conn *c, const struct server_update *up);
 int conn_read_history(struct conn *c, const struct server_update *up);
+/* ---- uv_conn_digest.c ---- */
+
+int conn_tell(struct conn *c, const Ztc__DigestAsk *m);
+int conn_note(struct conn *c, const Ztc__Repaired *m);
 
 /* ---- uv_conn_renew.c ---- */
 

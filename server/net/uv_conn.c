@@ -90,6 +90,10 @@ static void start(struct conn *c, const struct server_update *up)
         ret = conn_read_slice(c, up);
     if (ret == 0 && up->history.wanted)
         ret = conn_read_history(c, up);
+    if (ret == 0 && up->tell != NULL)
+        ret = conn_tell(c, up->tell);
+    if (ret == 0 && up->repaired != NULL)
+        ret = conn_note(c, up->repaired);
     if (ret == 0 && up->renew != NULL)
         ret = conn_renew(c, up->renew);
     if (ret == 0 && up->refused_ack != NULL)

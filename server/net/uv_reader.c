@@ -111,6 +111,14 @@ static int read_batch(struct handle *h, struct read_job *job)
     return ret;
 }
 
+static int read_any(struct handle *h, struct read_job *job)
+{
+    if (job->run != NULL)
+        return job->run(job, h->store);
+    return job->slice == NULL ? read_batch(h, job)
+                              : snapshot_read(h->store, job->slice, &h->codec, &job->body, NULL);
+}
+
 static void read_work(uv_work_t *work)
 {
     struct slot *slot = work->data;
@@ -119,10 +127,7 @@ static void read_work(uv_work_t *work)
     slot->job->ret = handle_take(slot->reader, &h);
     if (slot->job->ret != 0)
         return;
-    slot->job->ret = slot->job->slice == NULL
-                         ? read_batch(h, slot->job)
-                         : snapshot_read(h->store, slot->job->slice, &h->codec, &slot->job->body,
-                                         NULL);
+    slot->job->ret = read_any(h, slot->job);
     handle_give(slot->reader, h, slot->job->ret);
 }
 

@@ -21,8 +21,10 @@ struct reader_options {
 
 int reader_new(const struct reader_options *o, struct reader **ret, struct err *err);
 
-/* A batch of entries to read, or a slice. Embedded by the caller, who keeps it until `done`, on the loop. */
+/* A batch of entries to read, a slice, or anything else (RUN, on a thread of the pool; the rest is the caller's
+ * then). Embedded by the caller, who keeps it until `done`, on the loop. */
 struct read_job {
+    int (*run)(struct read_job *job, struct store *s); /* NULL: as follows */
     struct slice_read *slice; /* NULL: entries, as follows */
     uint32_t stream;
     uint64_t from_seq;

@@ -11,7 +11,7 @@ extern const char embed_0101_city[];
 extern const char embed_0102_certificate[];
 extern const char embed_0103_statement[];
 extern const char embed_0104_quarantine[];
-extern const char embed_0105_blob[];
+extern const char embed_0105_blob[], embed_0106_repair[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
@@ -76,6 +76,7 @@ static const struct store_step city_steps[] = {
     {"0103_statement", embed_0103_statement},
     {"0104_quarantine", embed_0104_quarantine},
     {"0105_blob", embed_0105_blob},
+    {"0106_repair", embed_0106_repair},
     {NULL, NULL},
 };
 

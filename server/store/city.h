@@ -188,6 +188,22 @@ int city_enrol(struct city *c, const uint8_t secret_hash[HASH_SIZE], const struc
                void *ctx, uint32_t *ret_site, uint32_t *ret_k, struct id *ret_clerk,
                struct err *err);
 
+/* ---- repairs ---- */
+
+/* A row of a replica that differed from ours, as it reported; how: 4, ours is not what its log says. */
+struct city_repair {
+    uint64_t no, seq;
+    msec_t at;
+    uint32_t stream, kind, how;
+    struct id record;
+};
+int city_repair_note(struct city *c, const struct id *replica, msec_t now,
+                     const struct city_repair *r, struct err *err);
+
+/* How many a replica reported, how many of them speak against our own row, and when the last was noted. */
+int city_repairs(struct store *s, const struct id *replica, uint64_t *ret_n, uint64_t *ret_ours,
+                 msec_t *ret_last, struct err *err);
+
 /* ---- upkeep ---- */
 
 /* Walk every stream: chain, heads, sides; then count the rows against their sums. 0, or E_CORRUPT naming

@@ -2,6 +2,7 @@
 #include "tests/sim/world_internal.h"
 
 #include "client/store/exchange.h"
+#include "client/store/repair.h"
 #include "common/base/mem.h"
 
 #include <stdio.h>
@@ -128,6 +129,10 @@ static void server_follow(struct link *l)
         writer_refusals(l, up->read_refusals_from);
     if (up->read.wanted)
         writer_read(l, up);
+    if (up->tell != NULL)
+        writer_tell(l, up->tell);
+    if (up->repaired != NULL)
+        writer_note(l, up->repaired);
     if (up->deadline != 0)
         world_at(w, up->deadline > w->now ? up->deadline - w->now : 0, server_timer, l);
     if (up->close != SERVER_KEEP && l->server_open)
@@ -222,7 +227,7 @@ static void client_timer(struct world *w, void *subject)
 }
 
 struct answers {
-    struct client_event ev[5];
+    struct client_event ev[6];
     unsigned n;
 };
 
@@ -236,14 +241,16 @@ static void client_apply(struct link *l, const Ztc__Entries *m, struct arena *a,
     exchange_take(r, &batch, ret, err);
 }
 
-static void welcome(struct link *l, struct replica *r, const Ztc__Welcome *m, struct answers *out)
+static void welcome(struct link *l, struct replica *r, const Ztc__Welcome *m, struct arena *a,
+                    struct answers *out)
 {
+    struct client_event *ev = &out->ev[out->n++];
     struct err err = {.ret = 0};
-    int ret = exchange_welcome(r, m, &err);
+    int ret = exchange_welcome(r, m, a, ev, &err);
 
     replica_of(l)->attempt = 0;
     if (ret != 0)
-        out->ev[out->n++] = (struct client_event){.kind = CLIENT_BROKEN, .ret = ret};
+        *ev = (struct client_event){.kind = CLIENT_BROKEN, .ret = ret};
 }
 
 /* A disk may fail; nothing else may. */
@@ -267,7 +274,7 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
     if (r == NULL)
         return;
     if (up->welcome != NULL)
-        welcome(l, r, up->welcome, out);
+        welcome(l, r, up->welcome, a, out);
     if (up->check.wanted)
         exchange_check(r, up, &out->ev[out->n++], &err);
     if (up->store_refused != NULL) {
@@ -283,6 +290,10 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
     }
     if (up->apply != NULL)
         client_apply(l, up->apply, a, &out->ev[out->n++], &err);
+    if (up->digest.ask != NULL)
+        exchange_digest(r, up, world_clock(l->w, replica_of(l)->skew), a, &out->ev[out->n++], &err);
+    if (up->repair_told != 0)
+        (void)replica_repair_told(r, up->repair_told, NULL); /* else it is told again */
     if (up->load.wanted)
         exchange_load(r, up, &l->codec, &l->packed, &out->ev[out->n++], &err);
     judge_answers(l, out, &err);

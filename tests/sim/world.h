@@ -59,7 +59,10 @@
     X(CLOCK_COUNTY, "a county's clock jumped")                                                     \
     X(WATCHDOG, "sessions ended by a deadline")                                                    \
     X(RESTORED, "replicas set up again from a backup, taken for what they are")                    \
-    X(FOUND_OUT, "replicas set up again from a backup and found out")
+    X(FOUND_OUT, "replicas set up again from a backup and found out")                              \
+    X(DAMAGED, "rows of a replica damaged on its disk")                                            \
+    X(COMPARED, "questions about tables answered")                                                 \
+    X(REPAIRED, "repairs noted by the city")
 
 enum sim_event {
 #define X(name, text) SIM_##name,

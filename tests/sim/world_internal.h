@@ -58,7 +58,7 @@ struct link {
 
 /* ---- the city's writer ---- */
 
-enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS };
+enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS, JOB_NOTE };
 
 struct job {
     struct job *next;
@@ -75,6 +75,7 @@ struct job {
     uint64_t answered_n;
     /* JOB_ACK, JOB_REFUSALS */
     uint64_t first_n, until_n;
+    struct city_repair repair; /* JOB_NOTE */
     struct server_facts facts;
     struct server_signed heads[3];
     struct server_refusal *refusals;
@@ -199,7 +200,7 @@ struct faults {
     const struct fault *list;
     unsigned n;
 };
-extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks,
+extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks, fault_damages,
     fault_copies;
 
 void fault_disks_heal(struct world *w);
@@ -226,6 +227,8 @@ void writer_ask(struct link *l, const Ztc__Hello *m);
 void writer_submit(struct link *l, const struct push_item *items, uint32_t n);
 void writer_ack(struct link *l, const Ztc__RefusedAck *m);
 void writer_refusals(struct link *l, uint64_t from_n);
+void writer_tell(struct link *l, const Ztc__DigestAsk *m);
+void writer_note(struct link *l, const Ztc__Repaired *m);
 void writer_city_act(struct world *w);
 void writer_drop_all(struct world *w);
 void writer_read(struct link *l, const struct server_update *up);

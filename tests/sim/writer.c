@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "server/core/prepare.h"
 #include "server/net/tail.h"
+#include "server/store/tell.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,58 @@ void writer_read(struct link *l, const struct server_update *up)
     world_at(l->w, world_roll(l->w, 10), read_now, r);
 }
 
+/* ---- questions about tables ---- */
+
+struct telling {
+    struct link *l;
+    struct tell_ask ask;
+};
+
+static void tell_now(struct world *w, void *subject)
+{
+    struct telling *t = subject;
+    struct server_event ev = {.kind = SERVER_TOLD};
+    struct server_told told;
+    struct err err = {.ret = 0};
+    struct arena a;
+
+    arena_init(&a, JOB_ARENA);
+    if (t->l->server_open && w->city != NULL) {
+        tell_answer(city_store(w->city), &t->ask, &a, &told, &err);
+        if (told.ret != 0)
+            world_fail(w, "the city cannot read its tables: %s", err.text);
+        ev.told = &told;
+        w->counts[SIM_COMPARED]++;
+        network_server_event(t->l, &ev);
+    }
+    arena_release(&a);
+    mem_free(t);
+}
+
+void writer_tell(struct link *l, const Ztc__DigestAsk *m)
+{
+    struct telling *t = mem_calloc(1, sizeof *t);
+
+    if (t == NULL)
+        abort();
+    t->l = l;
+    t->ask = tell_ask_of(m);
+    world_at(l->w, world_roll(l->w, 10), tell_now, t);
+}
+
+void writer_note(struct link *l, const Ztc__Repaired *m)
+{
+    struct job *job = add_job(l->w, JOB_NOTE, l);
+
+    job->repair = (struct city_repair){.no = m->no,
+                                       .seq = m->seq,
+                                       .at = m->at,
+                                       .stream = m->stream,
+                                       .kind = m->kind,
+                                       .how = m->how};
+    memcpy(job->repair.record.b, m->id.data, ID_SIZE);
+}
+
 /* ---- doing jobs ---- */
 
 static int add_refusal(void *ctx, const struct refusal *r)
@@ -314,6 +367,9 @@ static int run(struct world *w, struct job *job, struct err *err)
         return push(w, job, err);
     case JOB_ACK:
         return city_refused_ack(w->city, &job->link->ss.replica, job->first_n, job->until_n, err);
+    case JOB_NOTE:
+        w->counts[SIM_REPAIRED]++;
+        return city_repair_note(w->city, &job->link->ss.replica, world_clock(w, w->skew), &job->repair, err);
     case JOB_REFUSALS:
         return city_refusals(w->city, &job->link->ss.replica, job->link->ss.acked_n, add_refusal, job, err);
     case JOB_CITY_ACT:
@@ -325,6 +381,7 @@ static int run(struct world *w, struct job *job, struct err *err)
 static void answer(struct job *job)
 {
     struct server_event ev = {.kind = SERVER_FACTS};
+    Ztc__Repaired noted = ZTC__REPAIRED__INIT;
 
     if (job->link == NULL || !job->link->server_open)
         return;
@@ -339,6 +396,17 @@ static void answer(struct job *job)
         ev.merged.answered_n = job->answered_n;
         ev.merged.refusals = job->refusals;
         ev.merged.n_refusals = job->n_refusals;
+        break;
+    case JOB_NOTE:
+        ev.kind = SERVER_NOTED;
+        ev.noted = &noted;
+        noted.no = job->repair.no;
+        noted.at = job->repair.at;
+        noted.stream = job->repair.stream;
+        noted.kind = job->repair.kind;
+        noted.id = wire_data((struct slice){job->repair.record.b, ID_SIZE});
+        noted.seq = job->repair.seq;
+        noted.how = (Ztc__Repaired__How)job->repair.how;
         break;
     case JOB_REFUSALS:
         ev.kind = SERVER_REFUSALS;
