@@ -205,16 +205,35 @@ static int add_change(void *ctx, uint64_t n, struct slice bytes, struct slice si
     return l->plain.ret;
 }
 
+/* How many changes may go to a city of this catalogue: none from the first act on that it does not know. */
+static int count_known(struct replica *r, const struct client_update *up, uint32_t *ret_count,
+                       struct err *err)
+{
+    uint64_t held = 0;
+    int ret = up->load.catalogue >= CATALOGUE_VERSION
+                  ? 0
+                  : replica_held(r, up->load.from_n, up->load.max_count, up->load.catalogue, &held,
+                                 err);
+
+    *ret_count = up->load.max_count;
+    if (held != 0 && held - up->load.from_n < *ret_count)
+        *ret_count = held <= up->load.from_n ? 0 : (uint32_t)(held - up->load.from_n);
+    return ret;
+}
+
 void exchange_load(struct replica *r, const struct client_update *up, struct body_codec *codec,
                    struct buf *packed, struct client_event *ret, struct err *err)
 {
     struct load l = {.count = 0};
+    uint32_t count;
 
     buf_init(&l.plain, WIRE_BODY_MAX);
     buf_clear(packed);
     ret->kind = CLIENT_LOADED;
-    ret->ret = replica_pending(r, up->load.from_n, up->load.max_count, up->load.max_bytes,
-                               add_change, &l, err);
+    ret->ret = count_known(r, up, &count, err);
+    if (ret->ret == 0 && count > 0)
+        ret->ret = replica_pending(r, up->load.from_n, count, up->load.max_bytes, add_change, &l,
+                                   err);
     if (ret->ret == 0 && l.count > 0)
         ret->ret = body_compress(codec, buf_slice(&l.plain), packed);
     ret->loaded.first_n = l.first_n;

@@ -313,6 +313,17 @@ static int choose_hasher(struct replica *r, struct err *err)
     return 0;
 }
 
+/* After an upgrade the log may hold what the former catalogue had no place for. While history is missing
+ * that waits for it. */
+static int build_anew(struct replica *r, struct err *err)
+{
+    int ret = replica_rebuild(r, err);
+
+    if (ret == E_WAITING)
+        return 0;
+    return ret == 0 ? store_meta_put_int(r->store, STORE_STALE, 0, err) : ret;
+}
+
 int replica_open(const char *path, const struct replica_keys *keys, struct replica **ret,
                  struct err *err)
 {
@@ -326,6 +337,8 @@ int replica_open(const char *path, const struct replica_keys *keys, struct repli
     status = own_read(r, &r->own, err);
     if (status == 0)
         status = choose_hasher(r, err);
+    if (status == 0 && store_meta_int(r->store, STORE_STALE, 0) != 0)
+        status = build_anew(r, err);
     if (status != 0) {
         replica_close(r);
         return status;

@@ -103,6 +103,11 @@ int replica_pending(struct replica *r, uint64_t from_n, uint32_t max_count, size
                     int (*cb)(void *ctx, uint64_t n, struct slice bytes, struct slice side),
                     void *ctx, struct err *err);
 
+/* The first change of the first pending act, from FROM_N on and among the next MAX_COUNT changes, that sets
+ * what a catalogue of VERSION does not know; 0: none. */
+int replica_held(struct replica *r, uint64_t from_n, uint32_t max_count, uint32_t version,
+                 uint64_t *ret_n, struct err *err);
+
 /* What of an entry needs no store to be known. */
 struct arrived_parts;
 

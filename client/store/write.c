@@ -452,3 +452,34 @@ int replica_pending(struct replica *r, uint64_t from_n, uint32_t max_count, size
     arena_release(&a);
     return ret;
 }
+
+int replica_held(struct replica *r, uint64_t from_n, uint32_t max_count, uint32_t version,
+                 uint64_t *ret_n, struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_PENDING_FROM];
+    struct slice none = {NULL, 0};
+    struct change c;
+    struct arena a;
+    int ret;
+
+    *ret_n = 0;
+    arena_init(&a, WORK_MAX);
+    sql_bind_int(st, 1, (int64_t)from_n);
+    while ((ret = sql_step(st, err)) == 1) {
+        uint64_t n = (uint64_t)sqlite3_column_int64(st, 0);
+
+        if (n - from_n >= max_count + ACT_MAX_CHANGES)
+            break;
+        arena_clear(&a);
+        ret = own_change_read(&a, n, sql_blob(st, 4), none, &c, err);
+        if (ret != 0)
+            break;
+        if (change_needs(&c) > version) {
+            *ret_n = (uint64_t)sqlite3_column_int64(st, 1);
+            break;
+        }
+    }
+    sql_done(st);
+    arena_release(&a);
+    return ret < 0 ? ret : 0;
+}

@@ -131,6 +131,16 @@ struct kind {
     const char *clause;
 };
 
+/* What came with a later version of the catalogue than the first: an older side does not know it. */
+struct since {
+    uint32_t kind;    /* tag; 0: every kind */
+    uint32_t field;   /* tag; 0: the kind itself */
+    const char *code; /* of the field's; NULL: the field itself */
+    uint32_t version;
+};
+extern const struct since catalogue_since[];
+extern const unsigned catalogue_n_since;
+
 extern const struct kind *const catalogue_kinds[];
 extern const unsigned catalogue_n_kinds;
 extern const struct code_table *const catalogue_codes[];

@@ -203,6 +203,7 @@ enum { K_TAG, K_NAME, K_LABEL, K_OWNER, K_SYNC, K_STREAM, K_SERIAL, K_PRIORITY, 
 enum { C_TABLE, C_TABLE_LABEL, C_POS, C_CODE, C_LABEL, C_SIDE, C_OFFERED };
 enum { F_KIND, F_TAG, F_NAME, F_LABEL, F_TYPE, F_REQUIRED, F_OWNER, F_VANISH, F_MIN, F_MAX,
        F_CHOICES, F_UNIQUE, F_FLAGS, F_WHEN, F_PRESET, F_SOURCE, F_ALIASES, F_CLAUSE, F_HELP };
+enum { S_KIND, S_FIELD, S_CODE, S_VERSION, S_NOTE };
 enum { T_KIND, T_FROM, T_TO, T_ACTION, T_ROLES, T_REQUIRED, T_GUARDS, T_SEALS, T_CLAUSE, T_NOTE };
 
 static const char *const kind_columns[] = {
@@ -214,6 +215,7 @@ static const char *const field_columns[] = {
     "kind", "tag", "field", "label", "type", "required", "owner", "vanish", "min", "max",
     "choices", "unique", "flags", "required_when", "preset", "source", "aliases", "clause", "help",
     NULL};
+static const char *const since_columns[] = {"kind", "field", "code", "version", "note", NULL};
 static const char *const transition_columns[] = {
     "kind", "from", "to", "action", "roles", "required", "guards", "seals", "clause", "note", NULL};
 
@@ -1146,6 +1148,70 @@ static void emit_kinds(FILE *out)
     fprintf(out, "};\nconst unsigned catalogue_n_kinds = %u;\n", n_kinds);
 }
 
+/* ---- what came with a later version ---- */
+
+struct g_since {
+    uint32_t kind, field; /* tags; kind 0: the header that every kind has; field 0: the kind itself */
+    const char *code;
+    int64_t version;
+};
+static struct g_since *sinces;
+static unsigned n_sinces;
+
+static bool has_code(const struct g_field *f, const char *code)
+{
+    const struct g_codes *t = f->codes < 0 ? NULL : &codes[f->codes];
+
+    for (unsigned i = 0; t != NULL && i < t->n; i++) {
+        if (strcmp(t->codes[i]->cell[C_CODE], code) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void resolve_since(const struct line *l)
+{
+    bool any = strcmp(l->cell[S_KIND], "*") == 0;
+    int kind = any ? 0 : find_kind(l->cell[S_KIND]);
+    struct g_field *f = kind < 0 ? NULL : find_field(&kinds[kind], l->cell[S_FIELD]);
+    struct g_since *to = &sinces[n_sinces++];
+
+    if (kind < 0 || (f == NULL && (any || l->cell[S_FIELD][0] != '\0')) ||
+        (l->cell[S_CODE][0] != '\0' && (f == NULL || !has_code(f, l->cell[S_CODE])))) {
+        complain(l, "names nothing that is there");
+        return;
+    }
+    *to = (struct g_since){.kind = any ? 0 : kinds[kind].tag,
+                           .field = f == NULL ? 0 : f->tag,
+                           .code = l->cell[S_CODE]};
+    if (text_int(slice_str(l->cell[S_VERSION]), &to->version) != 0 || to->version < 2 ||
+        to->version > CATALOGUE_VERSION) {
+        complain(l, "version '%s' is not one after the first", l->cell[S_VERSION]);
+    }
+}
+
+static void resolve_sinces(const struct table *t)
+{
+    sinces = alloc((t->n + 1) * sizeof *sinces);
+    for (unsigned i = 0; i < t->n; i++) {
+        resolve_since(&t->lines[i]);
+    }
+}
+
+static void emit_since(FILE *out)
+{
+    fputs("\nconst struct since catalogue_since[] = {\n", out);
+    for (unsigned i = 0; i < n_sinces; i++) {
+        const struct g_since *x = &sinces[i];
+
+        fprintf(out, "    {%" PRIu32 ", %" PRIu32 ", %s%s%s, %" PRId64 "},\n", x->kind, x->field,
+                x->code[0] == '\0' ? "" : "\"", x->code[0] == '\0' ? "NULL" : x->code,
+                x->code[0] == '\0' ? "" : "\"", x->version);
+    }
+    fprintf(out, "};\nconst unsigned catalogue_n_since = %u;\n", n_sinces);
+}
+
 static int emit(const char *path)
 {
     FILE *out = fopen(path, "w");
@@ -1159,6 +1225,7 @@ static int emit(const char *path)
     emit_fields(out);
     emit_transitions(out);
     emit_kinds(out);
+    emit_since(out);
     bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         remove(path);
@@ -1178,6 +1245,7 @@ int main(int argc, char **argv)
     struct table code_lines = load(argv[1], "enums.tsv", enum_columns);
     struct table field_lines = load(argv[1], "fields.tsv", field_columns);
     struct table transition_lines = load(argv[1], "transitions.tsv", transition_columns);
+    struct table since_lines = load(argv[1], "since.tsv", since_columns);
     resolve_codes(&code_lines);
     if (find_codes("account_role") < 0) {
         die("no code table account_role", "enums.tsv");
@@ -1187,6 +1255,7 @@ int main(int argc, char **argv)
     check_fields();
     resolve_writers();
     resolve_transitions(&transition_lines);
+    resolve_sinces(&since_lines);
     for (unsigned i = 0; i < n_kinds; i++) {
         check_reachable(&kinds[i]);
     }

@@ -252,6 +252,37 @@ int change_check_side(const struct hasher *h, const struct change *c)
     return 0;
 }
 
+/* Codes are text, alone or in a set. */
+static bool sets_code(const struct value *v, const char *code)
+{
+    struct slice s = slice_str(code);
+
+    return (v->type == V_TEXT && slice_eq(v->s, s)) || (v->type == V_SET && value_set_has(v, s));
+}
+
+static bool sets(const struct change *c, const struct since *s)
+{
+    struct field_change *f = change_field(c, s->field);
+
+    if (s->field == TAG_STATE && s->code != NULL && slice_eq(c->to, slice_str(s->code)))
+        return true;
+    return f != NULL && (s->code == NULL || sets_code(&f->v, s->code));
+}
+
+uint32_t change_needs(const struct change *c)
+{
+    uint32_t version = 1;
+
+    for (unsigned i = 0; i < catalogue_n_since; i++) {
+        const struct since *s = &catalogue_since[i];
+
+        if ((s->kind == 0 || s->kind == c->kind) && s->version > version &&
+            (s->field == 0 || sets(c, s)))
+            version = s->version;
+    }
+    return version;
+}
+
 bool change_side_whole(const struct change *c)
 {
     for (size_t i = 0; i < c->n_fields; i++) {

@@ -86,6 +86,9 @@ int change_check_side(const struct hasher *h, const struct change *c);
 /* Every FORM_HASHED field has its sidecar. */
 bool change_side_whole(const struct change *c);
 
+/* The oldest version of the catalogue that knows what C sets. */
+uint32_t change_needs(const struct change *c);
+
 /* H(salt ‖ canonical value). */
 void change_commit_value(const struct hasher *h, const uint8_t salt[SALT_SIZE],
                          const struct value *v, uint8_t ret_hash[HASH_SIZE]);

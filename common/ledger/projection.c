@@ -184,6 +184,7 @@ int projection_migrate(struct store *s, struct err *err)
 {
     struct buf ddl;
     int ret = catalogue_stored(s->db, err);
+    bool was_other = ret > 0;
 
     if (ret < 0 || ret == CATALOGUE_VERSION)
         return ret < 0 ? ret : 0;
@@ -210,6 +211,8 @@ int projection_migrate(struct store *s, struct err *err)
     buf_clear(&ddl);
     buf_printf(&ddl, "INSERT INTO meta (name, value) VALUES ('catalogue', %d)"
                      " ON CONFLICT (name) DO UPDATE SET value = excluded.value", CATALOGUE_VERSION);
+    if (was_other) /* the log may hold kinds and fields that had no place until now */
+        buf_str(&ddl, "; INSERT OR REPLACE INTO meta (name, value) VALUES ('" STORE_STALE "', 1)");
     if (ret == 0)
         ret = ddl.ret != 0 ? ddl.ret : sql_exec(s->db, buf_cstr(&ddl), err);
     buf_release(&ddl);

@@ -95,6 +95,10 @@ int store_meta_put(struct store *s, const char *name, struct slice value, struct
 int64_t store_meta_int(struct store *s, const char *name, int64_t preset);
 int store_meta_put_int(struct store *s, const char *name, int64_t value, struct err *err);
 
+/* Not 0: the tables were made by another version of the catalogue and want to be built anew from the log;
+ * whoever has done so puts 0. */
+#define STORE_STALE "stale"
+
 /* ---- streams ---- */
 
 struct stream_head {

@@ -228,6 +228,11 @@ int city_open(const char *path, const struct city_options *o, struct city **ret,
         status = city_digest_first(c, err);
     if (status == 0)
         status = load_streams(c, err);
+    if (status == 0 && store_meta_int(c->store, STORE_STALE, 0) != 0) {
+        status = city_rebuild(c, err);
+        if (status == 0)
+            status = store_meta_put_int(c->store, STORE_STALE, 0, err);
+    }
     if (status == 0 && o->marker != NULL)
         status = marker_open(o->marker, &c->marker, err);
     if (status != 0) {

@@ -57,4 +57,6 @@ refuses "kind without fields" kinds.tsv 's/^65\t/66\tempty\t空\tcity\tdown\tsha
 refuses "code twice" enums.tsv 's/\turgent\t/\tnormal\t/' "code 'normal' twice"
 refuses "unused table" enums.tsv '$a spare\t备用\t1\ta\t甲\t\tY' "used by no field"
 refuses "hole in positions" enums.tsv "s/^urgency${t}紧急程度${t}2/urgency${t}紧急程度${t}3/" "position 3, expected 2"
+refuses "a version of nothing" since.tsv 's/^setting\t/settings\t/' "names nothing that is there"
+refuses "a version to come" since.tsv 's/\t2\t/\t99\t/' "is not one after the first"
 exit $failed

@@ -1469,10 +1469,58 @@ static void test_replica__out_of_memory(void **state)
     assert_rebuilds(f, &f->a);
 }
 
+/* ---- other versions of the catalogue ---- */
+
+/* What an older city does not know stays here, and what was made before it goes. */
+static void test_replica__waits_for_a_newer_city(void **state)
+{
+    struct fixture *f = *state;
+    struct id id = {{0}};
+    uint64_t n;
+
+    enrol(f);
+    (void)new_application(f, &f->a, "甲工作室");
+    assert_int_equal(write_one(f, &f->a, "historic_file", OP_CREATE, &id, "",
+                               WITH({"file_name", "旧台账.xlsx"}, {"target_kind", "opinion"}), NULL),
+                     0);
+    (void)new_application(f, &f->a, "乙工作室");
+    assert_int_equal(replica_held(f->a.r, 1, 100, 3, &n, &f->err), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(replica_held(f->a.r, 1, 100, 2, &n, &f->err), 0);
+    assert_int_equal(n, 2);
+    assert_int_equal(replica_held(f->a.r, 3, 100, 1, &n, &f->err), 0);
+    assert_int_equal(n, 0);
+}
+
+static void run_sql(struct fixture *f, const char *text)
+{
+    assert_int_equal(sqlite3_exec(store_db(replica_store(f->a.r)), text, NULL, NULL, NULL),
+                     SQLITE_OK);
+}
+
+/* A program that knows more finds in the log what the one before had no place for. */
+static void test_replica__upgrade_builds_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct id id;
+
+    enrol(f);
+    id = new_application(f, &f->a, "甲工作室");
+    (void)push(f, &f->a, 1);
+    deliver(f, &f->a);
+    run_sql(f, "DELETE FROM application; UPDATE meta SET value = 1 WHERE name = 'catalogue'");
+    replica_close(f->a.r);
+    assert_int_equal(replica_open(f->a.path, &f->a.keys, &f->a.r, &f->err), 0);
+    assert_text(f, &f->a, &id, "studio_name", "甲工作室");
+    assert_int_equal(store_meta_int(replica_store(f->a.r), STORE_STALE, 0), 0);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(test_replica__##name, setup, teardown)
     static const struct CMUnitTest tests[] = {
+        CASE(waits_for_a_newer_city),
+        CASE(upgrade_builds_anew),
         CASE(echo_gives_what_others_get),
         CASE(site_values_are_sealed),
         CASE(pii_rests_sealed),
