@@ -4,6 +4,7 @@
  * agent.lock alone, for an agent that was killed cannot take its words back. */
 #include "client/cmd/commands.h"
 #include "client/net/agent.h"
+#include "client/store/identity.h"
 
 #include "common/base/hex.h"
 #include "common/cmd/settings.h"
@@ -22,6 +23,8 @@ struct status {
     int64_t since, moved, next;     /* ms; 0: unknown, none */
     int64_t cert_days;         /* until the certificate ends, by the latest city time known; -1: unreadable */
     int64_t bytes;             /* of attachments, moved in the present session */
+    bool was_another;          /* it changed its identity */
+    struct identity_former former;
     struct stream_head streams[STREAMS_MAX];
     struct replica_snapshot snapshots[STREAMS_MAX]; /* stream 0: its log is whole */
     bool loading[STREAMS_MAX];
@@ -103,6 +106,14 @@ static int read_snapshots(struct work *w, struct status *s)
     return ret;
 }
 
+static int read_former(struct work *w, struct status *s)
+{
+    int ret = identity_former(w->home.replica, &s->former, w->err);
+
+    s->was_another = ret == 0;
+    return ret == E_NOTFOUND ? 0 : ret;
+}
+
 static int read_status(struct work *w, struct status *s)
 {
     int ret;
@@ -112,6 +123,8 @@ static int read_status(struct work *w, struct status *s)
     if (ret == 0)
         ret = read_agent(w, s);
     s->cert_days = days_left(w);
+    if (ret == 0)
+        ret = read_former(w, s);
     if (ret == 0)
         ret = store_stream_each(w->view.store, take_stream, s, w->err);
     if (ret == 0)
@@ -175,6 +188,18 @@ static void json_said(struct json *j, const char *key, struct slice text)
         json_null(j);
 }
 
+static void json_former(struct json *j, const struct status *s)
+{
+    char id[ID_TEXT_SIZE];
+
+    id_format(&s->former.replica, id);
+    json_kv_str(j, "predecessor", s->was_another ? id : NULL);
+    if (!s->was_another)
+        return;
+    json_time(j, "identity_changed_at", (int64_t)s->former.at);
+    json_kv_uint(j, "remade", s->former.remade);
+}
+
 static void status_json(struct buf *b, const struct status *s)
 {
     char site[16], replica[ID_TEXT_SIZE];
@@ -207,6 +232,7 @@ static void status_json(struct buf *b, const struct status *s)
     json_kv_uint(&j, "blobs_refused", s->facts.blobs.refused);
     json_kv_uint(&j, "blobs_lost", s->facts.blobs.lost);
     json_kv_int(&j, "blob_bytes", s->bytes);
+    json_former(&j, s);
     json_streams(&j, s);
     json_object_end(&j);
     buf_u8(b, '\n');
@@ -220,6 +246,7 @@ static const char *state_words(const char *state)
         {"catching-up", "正在同步"},     {"up-to-date", "已连接，已同步"},
         {"closing", "正在断开"},         {"waiting", "未连接，稍后重试"},
         {"offline", "未连接，稍后重试"}, {"renew-only", "正在换领证书"},
+        {"new-identity", "身份重复，正在换用新身份"},
     };
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -258,6 +285,19 @@ static void put_times(struct buf *b, const struct status *s)
         buf_u8(b, '\n');
 }
 
+/* What happened, what was done about it, and what is left for a person. */
+static void put_former(struct buf *b, const struct status *s)
+{
+    char id[ID_TEXT_SIZE], text[CAL_MINUTE_SIZE];
+
+    if (!s->was_another)
+        return;
+    id_format(&s->former.replica, id);
+    cal_format_minute(s->former.at, text);
+    buf_printf(b, "身份：本机与另一台电脑使用了同一身份（或由旧备份恢复），已换用新身份，%" PRIu64
+                  " 项未上传的更改已重新登记（%s，原身份 %s）\n", s->former.remade, text, id);
+}
+
 static void status_lines(struct buf *b, const struct status *s)
 {
     const struct replica_facts *f = &s->facts;
@@ -267,6 +307,7 @@ static void status_lines(struct buf *b, const struct status *s)
 
     id_format(&f->id, replica);
     buf_printf(b, "单位：%06u 第%u台\n本机：%s\n", f->site, f->k, replica);
+    put_former(b, s);
     buf_printf(b, "同步：%s", state_words(s->state));
     put_cause(b, s);
     buf_u8(b, '\n');

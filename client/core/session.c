@@ -32,9 +32,10 @@ const struct client_options client_options_preset = {
 /* Allowed successors. */
 static const unsigned successors[] = {
     [CLIENT_CONNECTING] = BIT(HELLO) | BIT(CLOSING) | BIT(OFFLINE),
-    [CLIENT_HELLO] = BIT(CHECKING) | BIT(RENEW_ONLY) | BIT(CLOSING) | BIT(OFFLINE),
-    [CLIENT_CHECKING] = BIT(CATCHING_UP) | BIT(CLOSING) | BIT(OFFLINE),
+    [CLIENT_HELLO] = BIT(CHECKING) | BIT(RENEW_ONLY) | BIT(NEW_IDENTITY) | BIT(CLOSING) | BIT(OFFLINE),
+    [CLIENT_CHECKING] = BIT(NEW_IDENTITY) | BIT(CATCHING_UP) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_RENEW_ONLY] = BIT(CLOSING) | BIT(OFFLINE),
+    [CLIENT_NEW_IDENTITY] = BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CATCHING_UP] = BIT(UP_TO_DATE) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_UP_TO_DATE] = BIT(CATCHING_UP) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CLOSING] = BIT(OFFLINE),
@@ -195,7 +196,7 @@ int client_session_reason(const struct client_session *s)
 
 /* ---- ending ---- */
 
-static void forget_work(struct client_session *s)
+void client_session_forget_work(struct client_session *s)
 {
     client_digest_end(s);
     s->loading = s->refusing = s->alone = s->fetching = false;
@@ -210,7 +211,7 @@ void client_session_close(struct client_session *s, const struct client_event *e
                           struct client_update *up, int cause, enum client_close how)
 {
     s->cause = cause;
-    forget_work(s);
+    client_session_forget_work(s);
     await(s, CLIENT_DUE_DRAIN, ev->now, s->options->drain_within);
     client_session_move(s, CLIENT_CLOSING, ev->now);
     up->close = how;
@@ -492,6 +493,10 @@ static void on_checked(struct client_session *s, const struct client_event *ev,
 {
     if (s->state != CLIENT_CHECKING)
         return;
+    if (ev->ret == E_FORK) {
+        client_identity_begin(s, ev, up, s->pushed_n);
+        return;
+    }
     if (ev->ret != 0) {
         client_session_fail(s, ev, up, ev->ret);
         return;
@@ -579,7 +584,7 @@ static void on_gone(struct client_session *s, const struct client_event *ev)
         s->cause = ev->ret != 0 ? ev->ret : E_UNREACHABLE;
     else if (s->state != CLIENT_CLOSING)
         s->cause = ev->ret != 0 ? ev->ret : E_CLOSED;
-    forget_work(s);
+    client_session_forget_work(s);
     client_session_move(s, CLIENT_OFFLINE, ev->now);
 }
 
@@ -647,6 +652,12 @@ static void dispatch(struct client_session *s, const struct client_event *ev,
     case CLIENT_RENEWED:
         client_renew_stored(s, ev, up);
         break;
+    case CLIENT_FORK:
+        client_identity_points(s, ev, up);
+        break;
+    case CLIENT_IDENTITY:
+        client_identity_taken(s, ev, up);
+        break;
     case CLIENT_BLOB:
         client_blob_answered(s, ev, up);
         break;
@@ -698,6 +709,7 @@ void client_session_step(struct client_session *s, const struct client_event *ev
     client_digest_want(s, up);
     want_load(s, up);
     client_renew_want(s, up);
+    client_identity_want(s, up);
     leave_retired(s, ev, up);
     client_blob_go_on(s, ev, up, is_quiet(s));
     if (up->out.ret != 0) { /* half a frame must never be sent: the connection just ends */

@@ -14,7 +14,9 @@
  * those of a twin.
  *
  * A certificate that has expired leads from HELLO to RENEW_ONLY: a new one is asked for, and the session
- * ends. A replica that was retired hands in what waits, receives nothing, and ends with ZT-REVOKED.
+ * ends. Where the own changes are not those that the city has of this replica (a copied disk, an old backup)
+ * HELLO or CHECKING leads to NEW_IDENTITY: the place where they part is found, an identity for what was
+ * made here behind it asked for, and the session ends. A replica that was retired hands in what waits, receives nothing, and ends with ZT-REVOKED.
  *
  * Two flows:
  *  - down: Entries and Refused are taken in in the order of arrival. At most applying_max batches of
@@ -43,6 +45,7 @@
     X(HELLO, "hello")                                                                              \
     X(CHECKING, "checking")                                                                        \
     X(RENEW_ONLY, "renew-only")                                                                    \
+    X(NEW_IDENTITY, "new-identity")                                                                \
     X(CATCHING_UP, "catching-up")                                                                  \
     X(UP_TO_DATE, "up-to-date") /* everything sent, answered and taken in */                       \
     X(CLOSING, "closing")                                                                          \
@@ -161,6 +164,15 @@ struct client_digest {
     bool given_up;     /* not again in this session */
 };
 
+/* A search for the last n at which both chains are equal: it is LO at least and HI at most. */
+struct client_fork {
+    uint64_t lo, hi;
+    uint64_t asked[WIRE_POINTS_MAX]; /* the city has these */
+    size_t n_asked;
+    enum { CLIENT_FORK_NONE, CLIENT_FORK_WANTED, CLIENT_FORK_ASKING, CLIENT_FORK_POINTS,
+           CLIENT_FORK_REQUEST, CLIENT_FORK_STORING } phase;
+};
+
 struct client_session {
     const struct client_options *options;
     enum client_state state;
@@ -194,6 +206,7 @@ struct client_session {
     size_t queue_at;  /* the first of them */
     size_t unsent;
     struct client_lane lanes[CLIENT_LANES];
+    struct client_fork fork;
     msec_t heard_at, sent_at, pinged_at;
     msec_t due[CLIENT_DUES];
     struct client_digest digest;
@@ -227,6 +240,12 @@ struct client_facts {
     msec_t city_time; /* the latest known */
 };
 
+/* The chain of the own changes at n. */
+struct client_point {
+    uint64_t n;
+    uint8_t chain[HASH_SIZE];
+};
+
 enum client_event_kind {
     CLIENT_CONNECTED,      /* TLS is open */
     CLIENT_FRAME,          /* a checked frame */
@@ -244,6 +263,8 @@ enum client_event_kind {
     CLIENT_DIGESTED,       /* answer to digest */
     CLIENT_REQUEST,        /* answer to make_request */
     CLIENT_RENEWED,        /* answer to store_renewed */
+    CLIENT_FORK,           /* answer to fork */
+    CLIENT_IDENTITY,       /* answer to take_identity */
     CLIENT_BLOB,           /* answer to blob */
     CLIENT_BLOB_LOOK,      /* an attachment may be asked for */
     CLIENT_DRAINED,        /* the socket took output */
@@ -258,7 +279,8 @@ struct client_event {
     msec_t clock; /* wall clock, for Hello and Ping */
     /* What the update points to lies here. The driver may keep the arena until the work is done. */
     struct arena *arena;
-    /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, REQUEST, RENEWED, BROKEN, GONE */
+    /* CHECKED (E_FORK: another chain), LOADED, APPLIED, REFUSED_STORED, REQUEST, RENEWED, FORK, IDENTITY,
+     * BROKEN, GONE */
     int ret;
     struct client_ledger ledger; /* LOCAL, APPLIED, REFUSED_STORED, BLOB (settled) */
     uint64_t seq; /* BEGUN: the cursor now; HISTORY_STORED: the last older entry that is here */
@@ -291,6 +313,12 @@ struct client_event {
         size_t unsent; /* DRAINED: bytes still to be taken */
         struct slice request;    /* REQUEST: PKCS#10 DER */
         struct client_cert cert; /* RENEWED */
+        struct {
+            const struct client_point *points; /* ascending; or one, lo, and a request */
+            size_t n_points;
+            struct slice request; /* PKCS#10 DER; empty: none */
+            struct id replica;    /* of the request */
+        } fork;
     };
 };
 
@@ -347,6 +375,19 @@ struct client_update {
     /* Make a certificate request; verify and keep the certificate that comes, and the CAs with it. */
     bool make_request;
     const Ztc__Renewed *store_renewed;
+
+    /* The chain at points in (lo, hi], the last of them among them; where there are none, at lo, with a
+     * request for a new identity. */
+    struct {
+        bool wanted;
+        uint64_t lo, hi;
+    } fork;
+    /* Verify and keep it: from now on this is another replica, whose changes begin behind agreed_n. */
+    struct {
+        const Ztc__NewIdentityGranted *granted;
+        uint64_t agreed_n;
+    } take_identity;
+
     /* Of attachments, for each lane: off the loop where it touches files. */
     struct client_blob_want blob[CLIENT_LANES];
 

@@ -92,6 +92,22 @@ int client_digest_recv_rows(struct client_session *s, const struct client_event 
 int client_digest_recv_repaired(struct client_session *s, const struct client_event *ev,
                                 struct client_update *up);
 
+/* ---- identity.c ---- */
+
+/* The own changes are not those that the city has up to ACCEPTED_N. */
+void client_identity_begin(struct client_session *s, const struct client_event *ev,
+                           struct client_update *up, uint64_t accepted_n);
+void client_identity_want(struct client_session *s, struct client_update *up);
+void client_identity_points(struct client_session *s, const struct client_event *ev,
+                            struct client_update *up);
+int client_identity_recv(struct client_session *s, const struct client_event *ev,
+                         struct client_update *up);
+void client_identity_taken(struct client_session *s, const struct client_event *ev,
+                           struct client_update *up);
+
+/* What was to be taken in is dropped. */
+void client_session_forget_work(struct client_session *s);
+
 /* ---- renew.c ---- */
 
 int client_renew_welcome(struct client_session *s, const Ztc__Welcome *m, msec_t now);

@@ -53,6 +53,14 @@ static void take_window(struct client_session *s, uint32_t window, struct slice 
     s->hold = window > 0 ? 0 : code.len > 0 ? err_from_code(text) : E_BUSY;
 }
 
+/* The city's time and heads are good all the same. */
+static int part(struct client_session *s, const struct client_event *ev, struct client_update *up)
+{
+    up->welcome = ev->frame->welcome;
+    client_identity_begin(s, ev, up, ev->frame->welcome->accepted_n);
+    return 0;
+}
+
 static int recv_welcome(struct client_session *s, const struct client_event *ev,
                         struct client_update *up)
 {
@@ -74,12 +82,14 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
         client_session_move(s, CLIENT_RENEW_ONLY, ev->now);
         return 0;
     }
+    if (m->identity == ZTC__WELCOME__IDENTITY__FORKED)
+        return part(s, ev, up);
     if (m->identity != ZTC__WELCOME__IDENTITY__SAME || m->accepted_n > s->hello_own_n ||
         m->accepted_n < s->hello_acked_n)
         return E_FORK;
     ret = compare_chain(s, m);
     if (ret < 0)
-        return ret;
+        return part(s, ev, up);
 
     s->pushed_n = m->accepted_n;
     take_window(s, m->push_window, m->has_hold ? wire_slice(m->hold) : slice_str(""));
@@ -247,8 +257,14 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
                          struct client_update *up)
 {
     bool welcomed = s->state >= CLIENT_CHECKING;
+    bool parting = s->state == CLIENT_NEW_IDENTITY;
     bool serving = welcomed && s->state != CLIENT_RENEW_ONLY;
     int ret = E_PROTOCOL; /* a kind that a city never sends, or not now */
+
+    if (parting && ev->frame->kind_case != ZTC__FRAME__KIND_BYE &&
+        ev->frame->kind_case != ZTC__FRAME__KIND_PING &&
+        ev->frame->kind_case != ZTC__FRAME__KIND_NEW_IDENTITY_GRANTED)
+        return; /* meant for the replica that we are not */
 
     switch ((int)ev->frame->kind_case) {
     case ZTC__FRAME__KIND_BYE:
@@ -276,6 +292,9 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
     case ZTC__FRAME__KIND_RENEWED:
         if (welcomed)
             ret = client_renew_recv(s, ev->frame->renewed, up);
+        break;
+    case ZTC__FRAME__KIND_NEW_IDENTITY_GRANTED:
+        ret = client_identity_recv(s, ev, up);
         break;
     case ZTC__FRAME__KIND_WINDOW:
         if (welcomed)

@@ -333,6 +333,35 @@ static int on_renewed(void *ctx, const Ztc__Renewed *m, struct client_cert *ret,
     return 0;
 }
 
+static int on_make_identity(void *ctx, struct buf *out, struct id *ret, struct err *err)
+{
+    struct agent *g = ctx;
+
+    return identity_request(g->home->dir, g->home->replica, wall_clock(), out, ret, err);
+}
+
+/* From the next connection on, which is made at once, this computer is another. */
+static int on_take_identity(void *ctx, const Ztc__NewIdentityGranted *m, uint64_t agreed_n,
+                            struct err *err)
+{
+    struct agent *g = ctx;
+    uint64_t remade = 0;
+    int ret = identity_take(&g->certificate, g->home->dir, g->home->replica, m, agreed_n,
+                            wall_clock(), &remade, err);
+
+    if (ret == 0)
+        ret = make_tls(g, err);
+    if (ret != 0) {
+        log_error("agent: new identity not taken -> tried again code=%s", err_code(ret));
+        return ret;
+    }
+    log_warning("agent: another computer has this identity, or a backup was restored -> new identity"
+                " agreed_n=%llu remade=%llu",
+                (unsigned long long)agreed_n, (unsigned long long)remade);
+    g->again = true;
+    return 0;
+}
+
 static void on_change(void *ctx)
 {
     struct agent *g = ctx;
@@ -381,6 +410,8 @@ static void on_connect(uv_timer_t *timer)
                                                                   "snapshot_above"),
                              .make_request = on_request,
                              .take_renewed = on_renewed,
+                             .make_identity = on_make_identity,
+                             .take_identity = on_take_identity,
                              .on_end = on_end,
                              .ctx = g};
     char address[ADDRESS_SIZE];
@@ -540,7 +571,10 @@ static int make_tls(struct agent *g, struct err *err)
 static int start(struct agent *g, struct err *err)
 {
     struct random random = random_system();
-    int ret = certificate_load(g->home->dir, &g->certificate, err);
+    int ret = identity_settle(g->home->dir, g->home->replica, err);
+
+    if (ret == 0)
+        ret = certificate_load(g->home->dir, &g->certificate, err);
 
     if (ret == 0)
         ret = make_tls(g, err);

@@ -114,8 +114,7 @@ static int check_own(const struct certificate *now, const struct certificate *th
     if (ret != 0)
         return ret;
     ret = check_key(now->own, then->own);
-    if (ret == 0 && (!id_eq(&was, &is) || was_site != is_site ||
-                     !cert_issued_by(then->own, then->cas[0])))
+    if (ret == 0 && (!id_eq(&was, &is) || was_site != is_site))
         ret = E_AUTH;
     return ret == 0 ? 0
                     : err_set(err, ret, "%s",
@@ -131,6 +130,18 @@ static int decode(struct certificate *then, const Ztc__Renewed *m, struct err *e
         then->n_cas += ret == 0;
     }
     return ret;
+}
+
+int certificate_check(const struct certificate *now, const struct id *ledger, const Ztc__Renewed *m,
+                      struct certificate *ret, struct err *err)
+{
+    int status = decode(ret, m, err);
+
+    if (status == 0)
+        status = check_cas(now, ret, ledger, m, err);
+    if (status == 0 && !cert_issued_by(ret->own, ret->cas[0]))
+        status = err_set(err, E_AUTH, "市级发来的证书不是给本机的");
+    return status;
 }
 
 static int save(const struct certificate *then, const char *dir, struct err *err)
@@ -150,10 +161,8 @@ int certificate_take(struct certificate *c, const char *dir, const struct id *le
                      const Ztc__Renewed *m, struct err *err)
 {
     struct certificate then = {.n_cas = 0};
-    int ret = decode(&then, m, err);
+    int ret = certificate_check(c, ledger, m, &then, err);
 
-    if (ret == 0)
-        ret = check_cas(c, &then, ledger, m, err);
     if (ret == 0)
         ret = check_own(c, &then, err);
     if (ret == 0)

@@ -9,6 +9,8 @@
 #include "client/core/session.h"
 #include "common/crypto/trust.h"
 
+struct replica;
+
 struct certificate {
     struct key *key;
     struct cert *own;
@@ -30,5 +32,29 @@ int certificate_request(const struct certificate *c, struct buf *out, struct err
  * its CA is neither trusted nor vouched for by one that is. E_FULL, E_IO …: C is as it was. */
 int certificate_take(struct certificate *c, const char *dir, const struct id *ledger,
                      const Ztc__Renewed *m, struct err *err);
+
+/* What the city sent, read into *RET (release it, on failure too): its CAs are trusted or vouched for, and
+ * the first of them issued the certificate. Whose that is, is the caller's to judge. */
+int certificate_check(const struct certificate *now, const struct id *ledger, const Ztc__Renewed *m,
+                      struct certificate *ret, struct err *err);
+
+/* ---- a new identity (identity.c) ----
+ *
+ * The new key rests in key.pem.next before it is asked for, the certificate in cert.pem.next before the
+ * replica's file is another's: that transaction is the moment of the change. Then both take their places;
+ * what a crash left of that is done by identity_settle. */
+
+/* Put the files in their places that belong to the identity that the replica's file has. Before
+ * certificate_load, by who holds the lock. */
+int identity_settle(const char *dir, struct replica *r, struct err *err);
+
+/* The request for a new identity, appended, and its id: the same ones until the change. */
+int identity_request(const char *dir, struct replica *r, msec_t now, struct buf *out,
+                     struct id *ret_id, struct err *err);
+
+/* Verify what the city granted and become it, on disk and in C. */
+int identity_take(struct certificate *c, const char *dir, struct replica *r,
+                  const Ztc__NewIdentityGranted *m, uint64_t agreed_n, msec_t now,
+                  uint64_t *ret_remade, struct err *err);
 
 #endif

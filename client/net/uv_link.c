@@ -25,8 +25,8 @@
 #define SOFTWARE    "ztc/" ZTC_VERSION
 
 struct todo {
-    bool welcome, check, refused, digest, load, request, renewed, begin, slice, history,
-        blob[CLIENT_LANES];
+    bool welcome, check, refused, digest, load, request, renewed, begin, slice, history, fork,
+        identity, blob[CLIENT_LANES];
     struct client_update up; /* what the wants point to; without output */
 };
 
@@ -107,6 +107,14 @@ static void note(struct link *l)
     if (up->store_renewed != NULL) {
         t->renewed = true;
         t->up.store_renewed = up->store_renewed;
+    }
+    if (up->fork.wanted) {
+        t->fork = true;
+        t->up.fork = up->fork;
+    }
+    if (up->take_identity.granted != NULL) {
+        t->identity = true;
+        t->up.take_identity = up->take_identity;
     }
     if (up->load.wanted) {
         t->load = true;
@@ -202,6 +210,22 @@ static void do_request(struct link *l)
     buf_release(&csr);
 }
 
+static void do_fork(struct link *l)
+{
+    struct client_point points[WIRE_POINTS_MAX];
+    struct client_event ev = {.kind = CLIENT_FORK, .fork = {.points = points}};
+    struct buf csr;
+
+    l->todo.fork = false;
+    buf_init(&csr, WIRE_DER_MAX);
+    ev.ret = exchange_fork(l->o.replica, &l->todo.up, points, &ev.fork.n_points, &l->why);
+    if (ev.ret == 1)
+        ev.ret = l->o.make_identity(l->o.ctx, &csr, &ev.fork.replica, &l->why);
+    ev.fork.request = buf_slice(&csr);
+    step(l, &ev);
+    buf_release(&csr);
+}
+
 /* Nothing is taken in any more once the session has failed. */
 static void drop_ready(struct link *l)
 {
@@ -262,6 +286,10 @@ static bool do_one(struct link *l)
         do_request(l);
         return true;
     }
+    if (t->fork) {
+        do_fork(l);
+        return true;
+    }
     if (t->blob[CLIENT_LANE_UP] || t->blob[CLIENT_LANE_DOWN]) { /* its bytes lie in this arena */
         do_blob(l, t->blob[CLIENT_LANE_UP] ? CLIENT_LANE_UP : CLIENT_LANE_DOWN);
         return true;
@@ -288,13 +316,18 @@ static bool do_one(struct link *l)
         t->renewed = false;
         ev.kind = CLIENT_RENEWED;
         ev.ret = l->o.take_renewed(l->o.ctx, t->up.store_renewed, &ev.cert, &l->why);
+    } else if (t->identity) {
+        t->identity = false;
+        ev.kind = CLIENT_IDENTITY;
+        ev.ret = l->o.take_identity(l->o.ctx, t->up.take_identity.granted,
+                                    t->up.take_identity.agreed_n, &l->why);
     } else if (t->load) {
         t->load = false;
         exchange_load(l->o.replica, &t->up, &l->codec, &l->packed, &ev, &l->why);
     } else if (!take_batch(l, &ev)) {
         return false;
     }
-    more = t->check || t->refused || t->digest || t->renewed || t->slice || t->history;
+    more = t->check || t->refused || t->digest || t->renewed || t->identity || t->slice || t->history;
     l->arena = 1 - l->arena;
     step(l, &ev);
     if (!more)

@@ -26,6 +26,10 @@ struct link_options {
     /* The session wants a request, appended; or to have what the city sent verified and kept. */
     int (*make_request)(void *ctx, struct buf *out, struct err *err);
     int (*take_renewed)(void *ctx, const Ztc__Renewed *m, struct client_cert *ret, struct err *err);
+    /* The same for a new identity. */
+    int (*make_identity)(void *ctx, struct buf *out, struct id *ret, struct err *err);
+    int (*take_identity)(void *ctx, const Ztc__NewIdentityGranted *m, uint64_t agreed_n,
+                         struct err *err);
     /* The last call; the link's memory is gone after it. CAUSE: 0 in order, else E_*; WAS_SERVED: there
      * was a Welcome. */
     void (*on_end)(void *ctx, const struct err *cause, uint32_t retry_after, bool was_served);

@@ -1,6 +1,7 @@
 #include "client/store/exchange.h"
 
 #include "client/store/blobs.h"
+#include "client/store/identity.h"
 #include "client/store/repair.h"
 #include "client/store/replica_internal.h"
 
@@ -145,45 +146,28 @@ void exchange_digest(struct replica *r, const struct client_update *up, msec_t n
         ret->ret = put_compared(r, a, ret, err);
 }
 
-/* The chain of the own changes at N, from the change that follows it. E_FORK: nothing unanswered
- * follows, and it is not the last. */
-static int chain_at(struct replica *r, uint64_t n, uint8_t ret[HASH_SIZE], struct err *err)
-{
-    struct replica_facts f;
-    sqlite3_stmt *st;
-    int status = replica_facts(r, &f, err);
-
-    if (status != 0)
-        return status;
-    if (n == f.own_n || n == f.acked_n) {
-        memcpy(ret, n == f.own_n ? f.own_chain : f.acked_chain, HASH_SIZE);
-        return 0;
-    }
-    status = sql_prepare(store_db(replica_store(r)), "SELECT before FROM pending WHERE n = ?1", &st,
-                         err);
-    if (status != 0)
-        return status;
-    sql_bind_int(st, 1, (int64_t)n + 1);
-    status = sql_step(st, err);
-    if (status == 1 && sql_blob(st, 0).len == HASH_SIZE) {
-        memcpy(ret, sql_blob(st, 0).p, HASH_SIZE);
-        status = 0;
-    } else if (status >= 0) {
-        status = err_set(err, E_FORK, NULL);
-    }
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
-    return status;
-}
-
 void exchange_check(struct replica *r, const struct client_update *up, struct client_event *ret,
                     struct err *err)
 {
     uint8_t chain[HASH_SIZE];
 
     ret->kind = CLIENT_CHECKED;
-    ret->ret = chain_at(r, up->check.n, chain, err);
+    ret->ret = identity_chain(r, up->check.n, chain, err);
     if (ret->ret == 0 && !slice_eq((struct slice){chain, HASH_SIZE}, up->check.chain))
         ret->ret = err_set(err, E_FORK, NULL);
+}
+
+int exchange_fork(struct replica *r, const struct client_update *up, struct client_point *points,
+                  size_t *ret_n, struct err *err)
+{
+    int ret = identity_points(r, up->fork.lo, up->fork.hi, points, WIRE_POINTS_MAX, ret_n, err);
+
+    if (ret != 0 || *ret_n > 0)
+        return ret;
+    points[0].n = up->fork.lo;
+    *ret_n = 1;
+    ret = identity_chain(r, up->fork.lo, points[0].chain, err);
+    return ret == 0 ? 1 : ret;
 }
 
 /* ---- up ---- */

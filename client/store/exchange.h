@@ -26,6 +26,11 @@ void exchange_digest(struct replica *r, const struct client_update *up, msec_t n
 void exchange_check(struct replica *r, const struct client_update *up, struct client_event *ret,
                     struct err *err);
 
+/* up->fork: points for CLIENT_FORK, WIRE_POINTS_MAX at most. 1: there are none between, the last is LO, and
+ * a request belongs to it. */
+int exchange_fork(struct replica *r, const struct client_update *up, struct client_point *points,
+                  size_t *ret_n, struct err *err);
+
 /* up->load: CLIENT_LOADED; the body lies in PACKED until the event was given. */
 void exchange_load(struct replica *r, const struct client_update *up, struct body_codec *codec,
                    struct buf *packed, struct client_event *ret, struct err *err);

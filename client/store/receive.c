@@ -237,9 +237,9 @@ static int read_entry(struct batch *b, const struct arrived *in, struct arriving
         return corrupt(b, "无法识别", err);
     if (x->p.c.stream != b->at.stream)
         return corrupt(b, "不属于该数据流", err);
-    if (in->echo_n == 0 && id_eq(&x->p.c.replica, &b->r->own.replica))
+    if (in->echo_n == 0 && own_is(b->r, &x->p.c.replica, x->p.c.n, &ret, err))
         return find_own(b, x->p.c.n, false, x, err);
-    return 0;
+    return ret;
 }
 
 static int drop_own(struct batch *b, const struct arriving *x, struct err *err)

@@ -7,19 +7,22 @@
 #include <string.h>
 
 extern const char embed_0001_replica[], embed_0002_blob[], embed_0003_snapshot[],
-    embed_0004_repair[];
+    embed_0004_repair[], embed_0005_identity[];
 
 static const struct store_step steps[] = {
     {"0001_replica", embed_0001_replica},
     {"0002_blob", embed_0002_blob},
     {"0003_snapshot", embed_0003_snapshot},
     {"0004_repair", embed_0004_repair},
+    {"0005_identity", embed_0005_identity},
     {NULL, NULL},
 };
 
 static const char *const statements[RS_COUNT] = {
-    [RS_OWN_GET] = "SELECT hash, ledger, replica, clerk, site, k, n, chain FROM own",
+    [RS_OWN_GET] = "SELECT hash, ledger, replica, clerk, site, k, n, chain, base FROM own",
     [RS_OWN_PUT] = "UPDATE own SET n = ?1, chain = ?2",
+    [RS_FORMER] = "SELECT 1 FROM predecessor WHERE replica = ?1 AND until_n >= ?2",
+    [RS_FORMER_FIRST] = "SELECT replica FROM predecessor ORDER BY step LIMIT 1",
     [RS_PENDING_PUT] =
         "INSERT INTO pending (n, first_n, act_len, act_bytes, record, kind, bytes,"
         " side, hash, before) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -126,12 +129,32 @@ static int own_read(struct replica *r, struct own *ret, struct err *err)
     ret->site = (uint32_t)sqlite3_column_int64(st, 4);
     ret->k = (uint32_t)sqlite3_column_int64(st, 5);
     ret->n = (uint64_t)sqlite3_column_int64(st, 6);
+    ret->base = (uint64_t)sqlite3_column_int64(st, 8);
     chain = sql_blob(st, 7);
     status = chain.len == HASH_SIZE ? 0 : err_set(err, E_CORRUPT, "本机更改的校验值不完整");
     if (status == 0)
         memcpy(ret->chain, chain.p, HASH_SIZE);
     sql_done(st);
     return status;
+}
+
+bool own_is(struct replica *r, const struct id *replica, uint64_t n, int *ret_failed,
+            struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_FORMER];
+    int status;
+
+    *ret_failed = 0;
+    if (id_eq(replica, &r->own.replica))
+        return true;
+    if (n > r->own.base)
+        return false;
+    sql_bind_id(st, 1, replica);
+    sql_bind_int(st, 2, (int64_t)n);
+    status = sql_step(st, err);
+    sql_done(st);
+    *ret_failed = status < 0 ? status : 0;
+    return status == 1;
 }
 
 /* ---- transactions ---- */

@@ -14,6 +14,8 @@
 enum replica_stmt {
     RS_OWN_GET,
     RS_OWN_PUT,
+    RS_FORMER,
+    RS_FORMER_FIRST,
     RS_PENDING_PUT,
     RS_PENDING_GET,
     RS_PENDING_DEL,
@@ -64,7 +66,7 @@ struct own {
     enum hash_alg hash;
     struct id ledger, replica, clerk;
     uint32_t site, k;
-    uint64_t n;
+    uint64_t n, base; /* up to base its changes are of earlier identities */
     uint8_t chain[HASH_SIZE];
 };
 
@@ -111,6 +113,10 @@ struct replica {
 int replica_begin(struct replica *r, struct err *err);
 int replica_commit(struct replica *r, struct err *err);
 void replica_rollback(struct replica *r);
+
+/* Change N of REPLICA is an own one: of the present identity, or of an earlier one up to where that went. */
+bool own_is(struct replica *r, const struct id *replica, uint64_t n, int *ret_failed,
+            struct err *err);
 
 /* Write the counter back before another takes its place. */
 int replica_serial_flush(struct replica *r, struct err *err);

@@ -303,7 +303,7 @@ static int verify_entry(void *ctx, const struct entry *e)
         return bad_entry(v, e->seq, "的附带内容与校验值不符");
     memcpy(v->at.hash, chain, HASH_SIZE);
     v->at.seq = e->seq;
-    return id_eq(&c.replica, &v->r->own.replica) ? note_own(v, c.n, hash) : 0;
+    return own_is(v->r, &c.replica, c.n, &ret, v->err) ? note_own(v, c.n, hash) : ret;
 }
 
 /* The receipt of the stream: signed by the city, and equal to the log. */
@@ -402,11 +402,26 @@ static int verify_kept(struct verify *v)
     return ret;
 }
 
+/* The own chain began with it, and went on through all that came after. */
+static int first_identity(struct verify *v, struct id *ret)
+{
+    sqlite3_stmt *st = v->r->st[RS_FORMER_FIRST];
+    int status = sql_step(st, v->err);
+
+    *ret = status == 1 ? sql_id(st, 0) : v->r->own.replica;
+    sql_done(st);
+    return status < 0 ? status : 0;
+}
+
 static int verify_own_chain(struct verify *v)
 {
     uint8_t chain[HASH_SIZE];
+    struct id first;
+    int ret = first_identity(v, &first);
 
-    own_chain_start(v->r->hasher, &v->r->own.replica, chain);
+    if (ret != 0)
+        return ret;
+    own_chain_start(v->r->hasher, &first, chain);
     for (uint64_t n = 1; n <= v->r->own.n; n++) {
         if (!v->has[n - 1])
             return err_set(v->err, E_CORRUPT, "本机第 %llu 项更改缺失", (unsigned long long)n);

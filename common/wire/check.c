@@ -300,6 +300,27 @@ static bool renewed(const Ztc__Renewed *m)
     return within(m->certificate, 1, WIRE_DER_MAX);
 }
 
+static bool new_identity(const Ztc__NewIdentity *m)
+{
+    if (m->n_points < 1 || m->n_points > WIRE_POINTS_MAX || m->has_replica != m->has_csr)
+        return false;
+    for (size_t i = 0; i < m->n_points; i++) {
+        if (!sized(m->points[i]->chain, WIRE_HASH_SIZE) || m->points[i]->n > INT64_MAX >> 24 ||
+            (i > 0 && m->points[i]->n <= m->points[i - 1]->n))
+            return false;
+    }
+    return !m->has_csr || (m->n_points == 1 && identity(m->replica) &&
+                           within(m->csr, 1, WIRE_DER_MAX));
+}
+
+static bool new_identity_granted(const Ztc__NewIdentityGranted *m)
+{
+    if (m->has_k != (m->renewed != NULL))
+        return false;
+    return m->renewed == NULL || (!m->has_agreed_n && m->k >= 1 && m->renewed->has_certificate &&
+                                  renewed(m->renewed));
+}
+
 static bool optional_id(bool has, ProtobufCBinaryData d)
 {
     return !has || sized(d, WIRE_ID_SIZE);

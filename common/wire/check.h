@@ -28,6 +28,7 @@
 #define WIRE_BLOB_MAX      (1u << 30)     /* bytes of an attachment */
 #define WIRE_CHUNK_MAX     (256u * 1024u) /* of a BlobChunk */
 #define WIRE_DIGESTS_MAX   16384u /* bytes of a DigestTell's list */
+#define WIRE_POINTS_MAX    64u    /* of a NewIdentity */
 #define WIRE_REPAIR_MAX    64u    /* ids of a DigestAsk, rows of a RepairRows */
 
 /* 0 or E_MALFORMED. */

@@ -45,6 +45,8 @@
     X(HISTORY, history, Ztc__History)                                                              \
     X(RENEW, renew, Ztc__Renew)                                                                    \
     X(RENEWED, renewed, Ztc__Renewed)                                                              \
+    X(NEW_IDENTITY, new_identity, Ztc__NewIdentity)                                                \
+    X(NEW_IDENTITY_GRANTED, new_identity_granted, Ztc__NewIdentityGranted)                         \
     X(WINDOW, window, Ztc__Window)
 
 struct frame_reader {

@@ -548,6 +548,15 @@ int deed_find_replica(struct deed *d, const char *word, struct id *ret)
     return 0;
 }
 
+static int end_session(void *ctx, const struct id *id)
+{
+    struct daemon_effects *effects = ctx;
+
+    if (effects->n_ended < DAEMON_ENDED_MAX)
+        effects->ended[effects->n_ended++] = *id;
+    return 0;
+}
+
 int deed_revoke(struct deed *d)
 {
     bool retired = args_has(d->args, OPT_RETIRED);
@@ -563,7 +572,11 @@ int deed_revoke(struct deed *d)
                                      d->err);
     if (ret != 0)
         return ret;
-    d->effects->ended = id;
+    ret = city_successors_each(d->city, &id, end_session, d->effects, d->err);
+    if (ret == 0)
+        ret = end_session(d->effects, &id);
+    if (ret != 0)
+        return ret;
     d->effects->cause = retired ? E_CLOSED : E_REVOKED; /* a retired one comes back to hand in */
     id_format(&id, text);
     if (d->args->json)

@@ -217,20 +217,24 @@ static int put_replica(void *ctx, const struct replica_row *r)
     static const char *const codes[] = {"active", "retired", "lost"};
     static const char *const labels[] = {"在用", "已停用", "已遗失"};
     struct replica_list *l = ctx;
-    char id[ID_TEXT_SIZE], seen[CAL_MINUTE_SIZE] = "从未连接";
+    char id[ID_TEXT_SIZE], predecessor[ID_TEXT_SIZE], seen[CAL_MINUTE_SIZE] = "从未连接";
 
     id_format(&r->id, id);
+    id_format(&r->predecessor_id, predecessor);
     if (r->seen_at != 0)
         cal_format_minute(r->seen_at, seen);
     if (!l->args->json) {
-        buf_printf(&l->text, "%s %u 第%u台 %s 已收到 %llu 项更改 %s\n", id, r->site, r->k,
-                   labels[r->state], (unsigned long long)r->accepted_n, seen);
+        buf_printf(&l->text, "%s %u 第%u台 %s 已收到 %llu 项更改 %s%s%s%s\n", id, r->site, r->k,
+                   labels[r->state], (unsigned long long)r->accepted_n, seen,
+                   r->predecessor != 0 ? "，由 " : "", r->predecessor != 0 ? predecessor : "",
+                   r->predecessor != 0 ? " 换身份而来" : "");
         return 0;
     }
     json_object(&l->json);
     json_kv_str(&l->json, "id", id);
     json_kv_uint(&l->json, "site", r->site);
     json_kv_uint(&l->json, "k", r->k);
+    json_kv_str(&l->json, "predecessor", r->predecessor != 0 ? predecessor : NULL);
     json_kv_str(&l->json, "state", codes[r->state]);
     json_kv_uint(&l->json, "accepted_n", r->accepted_n);
     json_kv_uint(&l->json, "enrolled_at", r->enrolled_at);

@@ -22,24 +22,32 @@ int server_session_recv_renew(struct server_session *s, const struct server_even
     return 0;
 }
 
+void server_session_fill_renewed(const struct server_issued *issued, Ztc__Renewed *m,
+                                 ProtobufCBinaryData *authorities,
+                                 ProtobufCBinaryData *endorsements)
+{
+    size_t n = issued->n_authorities;
+
+    assert(n >= 1 && n <= WIRE_TRUSTED_MAX);
+    for (size_t i = 0; i < n; i++) {
+        authorities[i] = wire_data(issued->authorities[i]);
+        if (i + 1 < n)
+            endorsements[i] = wire_data(issued->endorsements[i]);
+    }
+    m->has_certificate = true;
+    m->certificate = wire_data(issued->certificate);
+    m->n_authorities = n;
+    m->authorities = authorities;
+    m->n_endorsements = n - 1;
+    m->endorsements = endorsements;
+}
+
 static void put_renewed(const struct server_event *ev, struct server_update *up)
 {
     Ztc__Renewed m = ZTC__RENEWED__INIT;
     ProtobufCBinaryData authorities[WIRE_TRUSTED_MAX], endorsements[WIRE_TRUSTED_MAX];
-    size_t n = ev->renewed.n_authorities;
 
-    assert(n >= 1 && n <= WIRE_TRUSTED_MAX);
-    for (size_t i = 0; i < n; i++) {
-        authorities[i] = wire_data(ev->renewed.authorities[i]);
-        if (i + 1 < n)
-            endorsements[i] = wire_data(ev->renewed.endorsements[i]);
-    }
-    m.has_certificate = true;
-    m.certificate = wire_data(ev->renewed.certificate);
-    m.n_authorities = n;
-    m.authorities = authorities;
-    m.n_endorsements = n - 1;
-    m.endorsements = endorsements;
+    server_session_fill_renewed(&ev->renewed, &m, authorities, endorsements);
     frame_put_renewed(&up->out, &m);
 }
 

@@ -2,7 +2,8 @@
  *
  *  - SERVER_OPEN names the peer by its certificate; its Hello must come within hello_within and name
  *    the same replica. The store is asked for the facts of that Hello.
- *  - Welcome says what the replica may do; a fork is told so and the session ends with ZT-FORK.
+ *  - Welcome says what the replica may do; a fork is told so, and may ask for a new identity where that
+ *    mends it. Else the session ends with ZT-FORK.
  *  - Then entries flow as heads advance, and pushes are submitted as they come (session_recv.c).
  *
  * What goes wrong: every refusal of the peer is one Bye with a code, then closing; the city's own
@@ -35,8 +36,9 @@ const struct server_options server_options_preset = {
 static const unsigned successors[] = {
     [SERVER_WAITING] = BIT(GREETING) | BIT(CLOSING) | BIT(CLOSED),
     [SERVER_GREETING] = BIT(ADMITTING) | BIT(CLOSING) | BIT(CLOSED),
-    [SERVER_ADMITTING] = BIT(RENEW_ONLY) | BIT(SERVING) | BIT(CLOSING) | BIT(CLOSED),
+    [SERVER_ADMITTING] = BIT(RENEW_ONLY) | BIT(FORKED) | BIT(SERVING) | BIT(CLOSING) | BIT(CLOSED),
     [SERVER_RENEW_ONLY] = BIT(CLOSING) | BIT(CLOSED),
+    [SERVER_FORKED] = BIT(CLOSING) | BIT(CLOSED),
     [SERVER_SERVING] = BIT(CLOSING) | BIT(CLOSED),
     [SERVER_CLOSING] = BIT(CLOSED),
     [SERVER_CLOSED] = 0,
@@ -64,7 +66,8 @@ void server_session_check(const struct server_session *s)
             s->due[SERVER_DUE_SLICE] | s->due[SERVER_DUE_HISTORY]) == 0);
     assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) ==
                            (s->answered_n + 1 < s->expect_n && s->hold == 0));
-    assert((s->due[SERVER_DUE_RENEW] != 0) <= (s->state == SERVER_RENEW_ONLY));
+    assert((s->due[SERVER_DUE_RENEW] != 0) <=
+           (s->state == SERVER_RENEW_ONLY || s->state == SERVER_FORKED));
     assert(s->state != SERVER_CLOSING || s->due[SERVER_DUE_DRAIN] != 0);
     for (size_t i = 0; i < SERVER_STREAMS; i++)
         assert(!serving || s->streams[i].sent <= s->streams[i].head);
@@ -196,7 +199,7 @@ static void on_timer(struct server_session *s, const struct server_event *ev,
     } else if (late[SERVER_DUE_PEER] || late[SERVER_DUE_DRAIN]) {
         server_session_fail(s, ev, up, E_TIMEOUT);
     } else if (late[SERVER_DUE_RENEW]) {
-        server_session_fail(s, ev, up, E_EXPIRED);
+        server_session_fail(s, ev, up, s->state == SERVER_FORKED ? E_FORK : E_EXPIRED);
     } else if (late[SERVER_DUE_FACTS] || late[SERVER_DUE_MERGE] || late[SERVER_DUE_READ] ||
                late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_SLICE] || late[SERVER_DUE_HISTORY] ||
                late[SERVER_DUE_TELL] || late[SERVER_DUE_BLOB] || late[SERVER_DUE_ISSUE]) {
@@ -328,6 +331,13 @@ static Ztc__Welcome__Identity judge(const struct server_session *s, const struct
     return forked ? ZTC__WELCOME__IDENTITY__FORKED : ZTC__WELCOME__IDENTITY__SAME;
 }
 
+/* Up to what is answered both sides say the same: only what it has made since is another's. */
+static bool is_mendable(const struct server_session *s, const struct server_facts *f)
+{
+    return f->standing == SERVER_FULL && s->has_acked && same(s->acked_chain, f->acked_chain) &&
+           f->cursor_ok[0] && f->cursor_ok[1];
+}
+
 static void put_welcome(const struct server_session *s, const struct server_event *ev,
                         struct server_update *up, Ztc__Welcome__Identity identity)
 {
@@ -388,6 +398,11 @@ static void on_facts(struct server_session *s, const struct server_event *ev,
     s->hands_in = f->standing == SERVER_MAY_HAND_IN;
     identity = judge(s, f);
     put_welcome(s, ev, up, identity);
+    if (identity == ZTC__WELCOME__IDENTITY__FORKED && is_mendable(s, f)) {
+        server_session_move(s, SERVER_FORKED);
+        await(s, SERVER_DUE_RENEW, ev->now, s->options->hello_within);
+        return;
+    }
     if (identity != ZTC__WELCOME__IDENTITY__SAME) {
         server_session_fail(s, ev, up, E_FORK);
         return;
@@ -565,6 +580,9 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
         break;
     case SERVER_RENEWED:
         server_session_renewed(s, ev, up);
+        break;
+    case SERVER_IDENTITY:
+        server_session_identity(s, ev, up);
         break;
     case SERVER_HOLD:
         on_hold(s, ev, up);

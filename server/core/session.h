@@ -9,7 +9,8 @@
  *      +--------------------------------> CLOSED
  *
  * A certificate that has expired or was replaced leads from ADMITTING to RENEW_ONLY instead: there Renew
- * is taken and nothing else. A replica that was retired is SERVED one way: what it hands in goes to the
+ * is taken and nothing else. A replica whose own changes are not those that the city has of it is FORKED:
+ * it may ask for a new identity and nothing else. A replica that was retired is SERVED one way: what it hands in goes to the
  * quarantine, and no entry goes down.
  *
  * In SERVING two flows run side by side and neither waits for the other:
@@ -35,6 +36,7 @@
     X(GREETING, "greeting")   /* for Hello */                                                      \
     X(ADMITTING, "admitting") /* for what the store knows of the replica */                        \
     X(RENEW_ONLY, "renew-only")                                                                    \
+    X(FORKED, "forked")                                                                            \
     X(SERVING, "serving")                                                                          \
     X(CLOSING, "closing") /* Bye is in the output */                                               \
     X(CLOSED, "closed")
@@ -75,8 +77,8 @@ enum server_due {
     SERVER_DUE_REFUSALS,
     SERVER_DUE_SLICE,
     SERVER_DUE_HISTORY,
-    SERVER_DUE_RENEW, /* RENEW_ONLY: the peer's Renew, then its end */
-    SERVER_DUE_ISSUE, /* a certificate */
+    SERVER_DUE_RENEW, /* RENEW_ONLY, FORKED: what the peer came to ask for, then its end */
+    SERVER_DUE_ISSUE, /* a certificate, or word on where the chains part */
     SERVER_DUE_DRAIN,
     SERVER_DUE_BLOB,
     SERVER_DUE_TELL,
@@ -114,6 +116,7 @@ struct server_session {
     size_t unsent;           /* bytes of output the peer's socket has not taken */
     uint64_t refusals_from;  /* further stored refusals to read and send; 0: none */
     unsigned renewals;       /* asked for in this session */
+    unsigned identity_asks;  /* likewise */
     bool hands_in;           /* retired: it receives nothing */
     bool decided;            /* while refusals are being read: read them once more */
     struct server_lane lanes[SERVER_LANES];
@@ -173,6 +176,14 @@ struct server_facts {
     bool more_refusals;
 };
 
+/* A certificate that was issued, and the CAs to be trusted. */
+struct server_issued {
+    int ret;
+    struct slice certificate;
+    const struct slice *authorities, *endorsements; /* DER, newest first; one less of them */
+    size_t n_authorities;
+};
+
 enum server_event_kind {
     SERVER_OPEN,     /* the handshake is done */
     SERVER_FRAME,    /* a checked frame */
@@ -186,6 +197,7 @@ enum server_event_kind {
     SERVER_SLICE,    /* answer to slice */
     SERVER_HISTORY,  /* answer to history */
     SERVER_RENEWED,  /* answer to renew */
+    SERVER_IDENTITY, /* answer to identity */
     SERVER_HOLD,     /* the store refuses to be written, or takes again what it is given */
     SERVER_OFFER,    /* the city's CAs have changed: the replica should renew */
     SERVER_DECIDED,  /* stored refusals have changed: read and send them again */
@@ -243,12 +255,13 @@ struct server_event {
             size_t n_refusals;
             bool more;
         } refusals;
+        struct server_issued renewed;
         struct {
-            int ret;
-            struct slice certificate;
-            const struct slice *authorities, *endorsements; /* DER, newest first; one less of them */
-            size_t n_authorities;
-        } renewed;
+            bool agrees; /* at agreed_n, the last such of the points */
+            uint64_t agreed_n;
+            uint32_t k; /* 0: no identity was asked for */
+            struct server_issued issued; /* its certificate; ret of all of this */
+        } identity;
         struct server_blob_answer blob;
         int hold;      /* SERVER_HOLD: why; 0: it takes again */
         struct {
@@ -327,6 +340,9 @@ struct server_update {
 
     /* Issue a certificate for its key. */
     const Ztc__Renew *renew;
+
+    /* Compare the own chain at these points; with a request, make it another replica of its site. */
+    const Ztc__NewIdentity *identity;
 
     /* Store the acknowledgement of a refusal. */
     const Ztc__RefusedAck *refused_ack;

@@ -45,6 +45,18 @@ void server_session_renewed(struct server_session *s, const struct server_event 
                             struct server_update *up);
 void server_session_offer(struct server_session *s, struct server_update *up);
 
+/* The message's pointers lie in what the caller gives: WIRE_TRUSTED_MAX of each. */
+void server_session_fill_renewed(const struct server_issued *issued, Ztc__Renewed *m,
+                                 ProtobufCBinaryData *authorities,
+                                 ProtobufCBinaryData *endorsements);
+
+/* ---- identity.c ---- */
+
+int server_session_recv_identity(struct server_session *s, const struct server_event *ev,
+                                 struct server_update *up);
+void server_session_identity(struct server_session *s, const struct server_event *ev,
+                             struct server_update *up);
+
 /* ---- blob.c ---- */
 
 int server_blob_recv_have(struct server_session *s, const struct server_event *ev,

@@ -199,19 +199,25 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
 {
     bool serving = s->state == SERVER_SERVING;
     bool renewing = s->state == SERVER_RENEW_ONLY;
-    int ret = renewing ? E_EXPIRED : E_PROTOCOL; /* a kind that a county never sends, or not now */
+    bool forked = s->state == SERVER_FORKED;
+    /* A kind that a county never sends, or not now. */
+    int ret = renewing ? E_EXPIRED : forked ? E_FORK : E_PROTOCOL;
 
     switch ((int)ev->frame->kind_case) {
     case ZTC__FRAME__KIND_BYE:
         recv_bye(s, ev, up);
         return;
     case ZTC__FRAME__KIND_HELLO:
-        if (!renewing)
+        if (!renewing && !forked)
             ret = recv_hello(s, ev, up);
         break;
     case ZTC__FRAME__KIND_RENEW:
         if (serving || renewing)
             ret = server_session_recv_renew(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_NEW_IDENTITY:
+        if (serving || forked)
+            ret = server_session_recv_identity(s, ev, up);
         break;
     case ZTC__FRAME__KIND_PUSH:
         if (serving)
@@ -230,7 +236,7 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
             ret = server_snapshot_recv_history_ask(s, ev, up);
         break;
     case ZTC__FRAME__KIND_PING:
-        if (serving || renewing)
+        if (serving || renewing || forked)
             ret = recv_ping(s, ev, up);
         break;
     case ZTC__FRAME__KIND_DIGEST_ASK:

@@ -11,8 +11,11 @@
 #include "server/net/authorities.h"
 
 /* What a deed did beyond the store. */
+#define DAEMON_ENDED_MAX 128u /* a replica and all that were made out of it */
+
 struct daemon_effects {
-    struct id ended; /* a replica whose sessions end now; zero: none */
+    struct id ended[DAEMON_ENDED_MAX]; /* replicas whose sessions end now */
+    unsigned n_ended;
     int cause;
     bool undo; /* only a trial: what was written is taken back */
     bool authorities; /* the CAs have changed */

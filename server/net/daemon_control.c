@@ -85,8 +85,8 @@ static void deed_done(struct write_job *job)
 
     if (job->ret == UNDO)
         job->ret = 0;
-    if (job->ret == 0 && !id_is_zero(&j->effects.ended) && j->daemon->sync != NULL)
-        sync_port_end(j->daemon->sync, &j->effects.ended, j->effects.cause);
+    for (unsigned i = 0; job->ret == 0 && i < j->effects.n_ended && j->daemon->sync != NULL; i++)
+        sync_port_end(j->daemon->sync, &j->effects.ended[i], j->effects.cause);
     if (job->ret == 0 && !id_is_zero(&j->effects.decided) && j->daemon->sync != NULL)
         sync_port_decided(j->daemon->sync, &j->effects.decided);
     if (job->ret == 0 && j->effects.authorities && !j->daemon->stopping)

@@ -288,6 +288,8 @@ static const char *session_words(enum server_state state)
         return "正在核对身份";
     case SERVER_RENEW_ONLY:
         return "正在换证书";
+    case SERVER_FORKED:
+        return "身份重复，正在换身份";
     case SERVER_SERVING:
         return "在线";
     case SERVER_CLOSING:
@@ -322,13 +324,15 @@ static void text_session(struct buf *out, const struct daemon *d, const struct i
 static void json_replica(struct json *j, const struct daemon *d, const struct computer *c)
 {
     const struct replica_row *r = &c->row;
-    char id[ID_TEXT_SIZE];
+    char id[ID_TEXT_SIZE], predecessor[ID_TEXT_SIZE];
 
     id_format(&r->id, id);
+    id_format(&r->predecessor_id, predecessor);
     json_object(j);
     json_kv_str(j, "id", id);
     json_kv_uint(j, "site", r->site);
     json_kv_uint(j, "k", r->k);
+    json_kv_str(j, "predecessor", r->predecessor != 0 ? predecessor : NULL);
     json_kv_str(j, "state", replica_states[r->state]);
     json_kv_uint(j, "accepted_n", r->accepted_n);
     json_kv_uint(j, "enrolled_at", r->enrolled_at);
@@ -369,6 +373,10 @@ static void text_replica(struct buf *out, const struct daemon *d, const struct c
     put_age(out, r);
     if (r->state == REPLICA_ACTIVE)
         buf_printf(out, "，证书还有 %lld 天", (long long)c->cert_days);
+    if (r->predecessor != 0) {
+        id_format(&r->predecessor_id, id);
+        buf_printf(out, "，由 %s 换身份而来", id);
+    }
     buf_u8(out, '\n');
     text_session(out, d, &r->id);
 }

@@ -130,6 +130,10 @@ int conn_note(struct conn *c, const Ztc__Repaired *m);
 
 int conn_renew(struct conn *c, const Ztc__Renew *m);
 
+/* ---- uv_conn_identity.c ---- */
+
+int conn_identity(struct conn *c, const Ztc__NewIdentity *m);
+
 /* ---- uv_sync_port.c ---- */
 
 /* The session of a replica, known by its certificate, has ended. */

@@ -96,6 +96,8 @@ static void start(struct conn *c, const struct server_update *up)
         ret = conn_note(c, up->repaired);
     if (ret == 0 && up->renew != NULL)
         ret = conn_renew(c, up->renew);
+    if (ret == 0 && up->identity != NULL)
+        ret = conn_identity(c, up->identity);
     if (ret == 0 && up->refused_ack != NULL)
         ret = conn_refused_ack(c, up->refused_ack);
     if (up->said != NULL)

@@ -11,7 +11,7 @@ extern const char embed_0101_city[];
 extern const char embed_0102_certificate[];
 extern const char embed_0103_statement[];
 extern const char embed_0104_quarantine[];
-extern const char embed_0105_blob[], embed_0106_repair[];
+extern const char embed_0105_blob[], embed_0106_repair[], embed_0107_successor[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
@@ -19,17 +19,24 @@ extern const char embed_0105_blob[], embed_0106_repair[];
 static const char *const statements[CS_COUNT] = {
     [CS_REPLICA_BY_ID] = "SELECT no, id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
                          " enrolled_at, seen_at, skew_ms, said_n, said_acked_n,"
-                         " said_waiting, said_refused, said_attachments, software"
+                         " said_waiting, said_refused, said_attachments, software, predecessor, base,"
+                         " (SELECT p.id FROM replica p WHERE p.no = replica.predecessor)"
                          " FROM replica WHERE id = ?1",
     [CS_REPLICA_EACH] = "SELECT no, id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
                         " enrolled_at, seen_at, skew_ms, said_n, said_acked_n,"
-                        " said_waiting, said_refused, said_attachments, software"
+                        " said_waiting, said_refused, said_attachments, software, predecessor, base,"
+                         " (SELECT p.id FROM replica p WHERE p.no = replica.predecessor)"
                         " FROM replica ORDER BY site, k",
     [CS_REPLICA_ADD] = "INSERT INTO replica (id, site, k, state, serial, fingerprint, accepted_n,"
                        " own_chain, enrolled_at, seen_at, skew_ms, said_n, said_waiting, software)"
                        " VALUES (?1, ?2, ?3, 0, ?4, ?5, 0, ?6, ?7, 0, 0, 0, 0, '')",
     [CS_REPLICA_ANSWERED] = "UPDATE replica SET accepted_n = ?2, own_chain = ?3 WHERE no = ?1",
-    [CS_REPLICA_STATE] = "UPDATE replica SET state = ?2 WHERE id = ?1",
+    /* What becomes of a replica becomes of all that were made out of it. */
+    [CS_REPLICA_STATE] =
+        "WITH RECURSIVE line (no) AS (SELECT no FROM replica WHERE id = ?1 UNION SELECT r.no"
+        " FROM replica r JOIN line l ON r.predecessor = l.no WHERE r.predecessor <> 0)"
+        " UPDATE replica SET state = CASE WHEN id = ?1 THEN ?2 ELSE max(state, ?2) END"
+        " WHERE no IN line",
     [CS_REPLICA_HEARD] = "UPDATE replica SET seen_at = ?2, skew_ms = ?3, said_n = ?4,"
                          " said_acked_n = ?5, said_waiting = ?6, said_refused = ?7,"
                          " said_attachments = ?8, software = ?9 WHERE id = ?1",
@@ -62,6 +69,34 @@ static const char *const statements[CS_COUNT] = {
     [CS_REFUSAL_DROP] = "UPDATE refusal SET quarantined = 0, code = ?2, text = ?3 WHERE pos = ?1",
     [CS_REFUSAL_AGAIN] = "INSERT OR IGNORE INTO refusal_again (pos) VALUES (?1)",
     [CS_REFUSAL_TOLD] = "DELETE FROM refusal_again WHERE pos = ?1",
+    [CS_SUCCESSOR_ADD] =
+        "INSERT INTO replica (id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
+        " enrolled_at, seen_at, skew_ms, said_n, said_waiting, software, predecessor, base)"
+        " VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, '', ?9, ?6)",
+    [CS_SUCCESSOR_COUNT] =
+        "SELECT count(*) FROM replica WHERE site = ?1 AND predecessor <> 0 AND state = 0",
+    [CS_SUCCESSOR_PROCESSED] =
+        "INSERT INTO processed (pos, seq, chain) SELECT pos + ((?2 - ?1) << 40), seq, chain"
+        " FROM processed WHERE pos BETWEEN ?1 << 40 AND (?1 << 40) + ?3",
+    [CS_SUCCESSOR_REFUSAL] =
+        "INSERT INTO refusal (pos, last_n, at_n, code, text, quarantined, bytes)"
+        " SELECT pos + ((?2 - ?1) << 40), last_n, at_n, code, text,"
+        " CASE WHEN quarantined THEN 2 ELSE 0 END, x'' FROM refusal"
+        " WHERE pos BETWEEN ?1 << 40 AND (?1 << 40) + ?3 AND last_n <= ?3"
+        " AND (until_n IS NULL OR last_n > ?4 OR EXISTS"
+        " (SELECT 1 FROM refusal_again a WHERE a.pos = refusal.pos))",
+    [CS_SUCCESSOR_REFUSED] =
+        "INSERT INTO refused_record (no, record, first_n, created) SELECT ?2, record, first_n, created"
+        " FROM refused_record f WHERE no = ?1 AND first_n <= ?3 AND EXISTS"
+        " (SELECT 1 FROM refusal r WHERE r.pos = (?2 << 40) + f.first_n)",
+    [CS_REPLICA_FIRST] =
+        "WITH RECURSIVE line (no, id, predecessor) AS (SELECT no, id, predecessor FROM replica"
+        " WHERE no = ?1 UNION SELECT r.no, r.id, r.predecessor FROM replica r JOIN line l"
+        " ON r.no = l.predecessor) SELECT id FROM line WHERE predecessor = 0",
+    [CS_SUCCESSOR_EACH] =
+        "WITH RECURSIVE line (no, id) AS (SELECT no, id FROM replica WHERE id = ?1 UNION SELECT r.no,"
+        " r.id FROM replica r JOIN line l ON r.predecessor = l.no WHERE r.predecessor <> 0)"
+        " SELECT id FROM line WHERE id <> ?1",
     [CS_CERT_GET] = "SELECT serial, fingerprint, key, authority, not_after FROM certificate"
                     " WHERE no = ?1 AND next = ?2",
     [CS_CERT_PUT] = "INSERT OR REPLACE INTO certificate (no, next, serial, fingerprint, key,"
@@ -77,6 +112,7 @@ static const struct store_step city_steps[] = {
     {"0104_quarantine", embed_0104_quarantine},
     {"0105_blob", embed_0105_blob},
     {"0106_repair", embed_0106_repair},
+    {"0107_successor", embed_0107_successor},
     {NULL, NULL},
 };
 

@@ -73,12 +73,16 @@ struct replica_row {
     int64_t skew_ms;   /* its clock minus the city's, at the last Hello */
     struct statement said; /* the last, at seen_at; zeros before the first */
     char software[65];
+    uint32_t predecessor; /* no of the replica it was made out of; 0: none */
+    struct id predecessor_id; /* zeros: none */
+    uint64_t base;        /* up to here its changes are the predecessor's */
 };
 
 int city_replica_get(struct city *c, const struct id *id, struct replica_row *ret,
                      struct err *err); /* E_NOTFOUND */
 int city_replica_each(struct city *c, int (*cb)(void *ctx, const struct replica_row *r), void *ctx,
                       struct err *err);
+/* Of the replica and of every one that was made out of it. */
 int city_replica_set_state(struct city *c, const struct id *id, enum replica_state state,
                            struct err *err);
 /* What a Hello or Ping said, at AT. */
@@ -87,6 +91,34 @@ int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t s
 /* Chain of its own changes at N (0 … accepted_n). E_NOTFOUND. */
 int city_replica_chain(struct city *c, const struct id *id, uint64_t n, uint8_t ret[HASH_SIZE],
                        struct err *err);
+
+/* ---- replicas made anew out of another (city_successor.c) ---- */
+
+/* The chain of a replica's own changes at n, as it knows it. */
+struct own_point {
+    uint64_t n;
+    uint8_t chain[HASH_SIZE];
+};
+
+/* How many of POINTS, ascending, have the chain that the city has there. */
+int city_agreed(struct city *c, const struct id *replica, const struct own_point *points, size_t n,
+                size_t *ret_agreed, struct err *err);
+
+struct succession {
+    struct id predecessor, successor;
+    struct own_point agreed; /* the last at which both chains are equal */
+    uint64_t acked_n;        /* the county has every answer up to here */
+    const struct city_cert *cert;
+};
+
+/* Register the successor, once: the same request again has the same effect. E_REVOKED; E_FORK: the chains
+ * do not agree there; E_DENIED: the id is another's, or the site has too many. */
+int city_succeed(struct city *c, const struct succession *s, uint32_t *ret_k, struct err *err);
+
+/* All that were made out of a replica, and out of those. */
+int city_successors_each(struct city *c, const struct id *replica,
+                         int (*cb)(void *ctx, const struct id *successor), void *ctx,
+                         struct err *err);
 
 /* ---- certificates of replicas (city_cert.c) ---- */
 

@@ -59,7 +59,25 @@ static bool exists(void *ctx, const struct kind *kind, const struct id *id, uint
     return ret == 1;
 }
 
-/* Byte 1 to 16 of the author's bytes is the replica: common/ledger/change.h. */
+/* The entry at SEQ answers a change that the present replica has from its predecessor. */
+static bool is_inherited(struct city *c, uint64_t seq, struct slice bytes)
+{
+    sqlite3_stmt *st = c->st[CS_PROCESSED_GET];
+    struct rd r = rd_of((struct slice){bytes.p + 1 + ID_SIZE, bytes.len - 1 - ID_SIZE});
+    uint64_t n = rd_varint(&r);
+    int ret;
+
+    if (r.bad || n > c->replica.base)
+        return false;
+    sql_bind_int(st, 1, POS(c->replica.no, n));
+    ret = sql_step(st, NULL);
+    note_failure(c, ret);
+    ret = ret == 1 && (uint64_t)sqlite3_column_int64(st, 0) == seq;
+    sql_done(st);
+    return ret != 0;
+}
+
+/* Byte 1 to 16 of the author's bytes is the replica, its n follows: common/ledger/change.h. */
 static bool is_author(void *ctx, uint64_t seq, const struct id *replica)
 {
     struct city *c = ctx;
@@ -72,6 +90,9 @@ static bool is_author(void *ctx, uint64_t seq, const struct id *replica)
     ret = store_entry_get(c->store, c->act_stream, seq, &a, &e, NULL);
     note_failure(c, ret);
     is = ret == 0 && e.bytes.len > ID_SIZE && memcmp(e.bytes.p + 1, replica->b, ID_SIZE) == 0;
+    if (ret == 0 && !is && e.bytes.len > 1 + ID_SIZE && c->replica.base > 0 &&
+        id_eq(replica, &c->replica.id))
+        is = is_inherited(c, seq, e.bytes);
     arena_release(&a);
     return is;
 }

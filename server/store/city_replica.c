@@ -38,6 +38,10 @@ static void read_replica(sqlite3_stmt *st, struct replica_row *r)
     r->said.refused = (uint64_t)sqlite3_column_int64(st, 15);
     r->said.attachments = (uint64_t)sqlite3_column_int64(st, 16);
     copy_text(r->software, sizeof r->software, sql_text(st, 17));
+    r->predecessor = (uint32_t)sqlite3_column_int64(st, 18);
+    r->base = (uint64_t)sqlite3_column_int64(st, 19);
+    if (r->predecessor != 0)
+        r->predecessor_id = sql_id(st, 20);
 }
 
 int city_replica_get(struct city *c, const struct id *id, struct replica_row *ret, struct err *err)
@@ -117,6 +121,28 @@ int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t s
     return update_one(c, st, err);
 }
 
+/* A successor's own chain is its first predecessor's. */
+static int chain_at_zero(struct city *c, const struct replica_row *r, uint8_t ret[HASH_SIZE],
+                         struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_REPLICA_FIRST];
+    int status;
+
+    if (r->predecessor == 0) {
+        own_chain_start(c->hasher, &r->id, ret);
+        return 0;
+    }
+    sql_bind_int(st, 1, r->no);
+    status = sql_step(st, err);
+    if (status == 1) {
+        struct id first = sql_id(st, 0);
+
+        own_chain_start(c->hasher, &first, ret);
+    }
+    sql_done(st);
+    return status < 0 ? status : status == 1 ? 0 : err_set(err, E_CORRUPT, NULL);
+}
+
 int city_replica_chain(struct city *c, const struct id *id, uint64_t n, uint8_t ret[HASH_SIZE],
                        struct err *err)
 {
@@ -127,10 +153,8 @@ int city_replica_chain(struct city *c, const struct id *id, uint64_t n, uint8_t 
 
     if (status != 0)
         return status;
-    if (n == 0) {
-        own_chain_start(c->hasher, id, ret);
-        return 0;
-    }
+    if (n == 0)
+        return chain_at_zero(c, &r, ret, err);
     sql_bind_int(st, 1, POS(r.no, n));
     status = sql_step(st, err);
     chain = status == 1 ? sql_blob(st, 1) : (struct slice){NULL, 0};

@@ -96,6 +96,11 @@ static void tell_frame(struct fixture *f, const Ztc__Frame *m)
                    U(m->refused_ack->until_n));
     if (m->kind_case == ZTC__FRAME__KIND_PING)
         buf_printf(&f->story, m->ping->answer ? "?" : " answer");
+    if (m->kind_case == ZTC__FRAME__KIND_NEW_IDENTITY) {
+        for (size_t i = 0; i < m->new_identity->n_points; i++)
+            buf_printf(&f->story, " %llu", U(m->new_identity->points[i]->n));
+        buf_str(&f->story, m->new_identity->has_csr ? " request" : "");
+    }
     if (m->kind_case == ZTC__FRAME__KIND_BYE)
         buf_printf(&f->story, " %.*s", (int)m->bye->code.len, (char *)m->bye->code.data);
     buf_str(&f->story, "\n");
@@ -120,6 +125,10 @@ static void tell(struct fixture *f)
     buf_clear(&f->up.out);
     if (f->up.check.wanted)
         buf_printf(&f->story, "check %llu\n", U(f->up.check.n));
+    if (f->up.fork.wanted)
+        buf_printf(&f->story, "parted in %llu..%llu\n", U(f->up.fork.lo), U(f->up.fork.hi));
+    if (f->up.take_identity.granted != NULL)
+        buf_printf(&f->story, "become another behind %llu\n", U(f->up.take_identity.agreed_n));
     if (f->up.load.wanted)
         buf_printf(&f->story, "load from %llu at most %u\n", U(f->up.load.from_n),
                    f->up.load.max_count);
@@ -536,24 +545,132 @@ static void welcome_refused(struct fixture *f, Ztc__Welcome m, const char *code)
     expect_bye(f, code);
 }
 
-/* A fork is found by the city's word, by the numbers, or by the chain. */
+/* A city that knows less than it answered cannot be helped by a new identity. */
 static void test_client_session__fork(void **state)
 {
     struct fixture *f = *state;
     Ztc__Welcome m = welcome(1);
 
-    m.identity = ZTC__WELCOME__IDENTITY__FORKED;
-    welcome_refused(f, m, "ZT-FORK");
     m.identity = ZTC__WELCOME__IDENTITY__AHEAD;
     welcome_refused(f, m, "ZT-FORK");
     welcome_refused(f, welcome(5), "ZT-FORK");
     welcome_refused(f, welcome(0), "ZT-FORK");
-    m = welcome(4);
-    m.accepted_chain = wire_data((struct slice){chain_a, HASH_SIZE});
-    welcome_refused(f, m, "ZT-FORK");
     m = welcome(1);
     m.protocol = 2;
     welcome_refused(f, m, "ZT-VERSION");
+}
+
+static void points(struct fixture *f, size_t n, const uint64_t *at, const char *request)
+{
+    struct client_point list[4];
+
+    for (size_t i = 0; i < n; i++)
+        list[i].n = at[i];
+    step(f, (struct client_event){.kind = CLIENT_FORK,
+                                  .fork = {.points = list,
+                                           .n_points = n,
+                                           .request = slice_str(request),
+                                           .replica = {{8}}}});
+}
+
+static void agreed(struct fixture *f, bool has, uint64_t n)
+{
+    Ztc__NewIdentityGranted m = ZTC__NEW_IDENTITY_GRANTED__INIT;
+
+    m.has_agreed_n = has;
+    m.agreed_n = n;
+    frame(f, ZTC__FRAME__KIND_NEW_IDENTITY_GRANTED, &m);
+}
+
+static void granted(struct fixture *f)
+{
+    Ztc__NewIdentityGranted m = ZTC__NEW_IDENTITY_GRANTED__INIT;
+    Ztc__Renewed r = ZTC__RENEWED__INIT;
+    ProtobufCBinaryData ca = wire_data(slice_str("ca"));
+
+    r.has_certificate = true;
+    r.certificate = wire_data(slice_str("certificate"));
+    r.n_authorities = 1;
+    r.authorities = &ca;
+    m.has_k = true;
+    m.k = 2;
+    m.renewed = &r;
+    frame(f, ZTC__FRAME__KIND_NEW_IDENTITY_GRANTED, &m);
+}
+
+/* By the city's word or by the chain at what it accepted: the place is narrowed down, the rest made another's. */
+static void test_client_session__new_identity(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Welcome m = welcome(4);
+
+    m.accepted_chain = wire_data((struct slice){chain_a, HASH_SIZE});
+    connect_city(f);
+    buf_clear(&f->story);
+    frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+    expect(f, "parted in 1..4\n");
+    expect_state(f, "new-identity");
+    points(f, 2, (uint64_t[]){2, 4}, "");
+    expect(f, "new_identity 2 4\n");
+    entries(f, SITE, 8, 1, 9); /* meant for the twin */
+    refused(f, 2, 2);
+    agreed(f, true, 2);
+    expect(f, "parted in 2..3\n");
+    points(f, 1, (uint64_t[]){3}, "");
+    agreed(f, false, 0);
+    expect(f, "new_identity 3\nparted in 2..2\n");
+    points(f, 1, (uint64_t[]){2}, "csr");
+    expect(f, "new_identity 2 request\n");
+    granted(f);
+    expect(f, "become another behind 2\n");
+    step(f, (struct client_event){.kind = CLIENT_IDENTITY});
+    expect(f, "bye ZT-CLOSED\nclose flushed\n");
+    assert_int_equal(f->s.cause, 0);
+
+    again(f);
+    connect_city(f);
+    buf_clear(&f->story);
+    m = welcome(2);
+    m.identity = ZTC__WELCOME__IDENTITY__FORKED;
+    frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+    expect(f, "parted in 1..2\n");
+    granted(f); /* before it was asked for */
+    expect_bye(f, "ZT-PROTOCOL");
+}
+
+/* What the city may not answer, and what the own disk does not take. */
+static void test_client_session__new_identity_fails(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Welcome m = welcome(2);
+
+    m.identity = ZTC__WELCOME__IDENTITY__FORKED;
+    for (int way = 0; way < 4; way++) {
+        again(f);
+        connect_city(f);
+        frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+        buf_clear(&f->story);
+        if (way == 0) {
+            step(f, (struct client_event){.kind = CLIENT_FORK, .ret = E_FULL});
+            expect_bye(f, "ZT-DISK-FULL");
+            continue;
+        }
+        points(f, 1, (uint64_t[]){way == 1 ? 2 : 1}, way == 1 ? "" : "csr");
+        buf_clear(&f->story);
+        if (way == 1) { /* a place that was not asked about */
+            agreed(f, true, 3);
+            expect_bye(f, "ZT-PROTOCOL");
+        } else if (way == 2) { /* no word on the request */
+            f->now += f->options.stall_within + 1;
+            step(f, (struct client_event){.kind = CLIENT_TIMER});
+            expect_bye(f, "ZT-TIMEOUT");
+        } else {
+            granted(f);
+            buf_clear(&f->story);
+            step(f, (struct client_event){.kind = CLIENT_IDENTITY, .ret = E_FULL});
+            expect_bye(f, "ZT-DISK-FULL");
+        }
+    }
 }
 
 /* Until the chain is found to be our own, nothing is taken in: the answers could be a twin's. */
@@ -566,7 +683,7 @@ static void test_client_session__twin(void **state)
     refused(f, 2, 2);
     expect(f, "");
     step(f, (struct client_event){.kind = CLIENT_CHECKED, .ret = E_FORK});
-    expect_bye(f, "ZT-FORK");
+    expect(f, "parted in 1..2\n");
 
     again(f);
     serve(f, 2);
@@ -997,6 +1114,8 @@ int main(void)
         T(snapshot_stalls),
         T(narrative),
         T(fork),
+        T(new_identity),
+        T(new_identity_fails),
         T(twin),
         T(disorder),
         T(bad_body),

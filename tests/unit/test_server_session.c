@@ -131,6 +131,9 @@ static void tell(struct fixture *f)
     if (f->up.history.wanted)
         buf_printf(&f->story, "history %u %llu..%llu\n", f->up.history.stream,
                    U(f->up.history.from_seq), U(f->up.history.upto_seq));
+    if (f->up.identity != NULL)
+        buf_printf(&f->story, "identity at %llu%s\n", U(f->up.identity->points[0]->n),
+                   f->up.identity->has_csr ? " wanted" : "");
     if (f->up.close != SERVER_KEEP)
         buf_printf(&f->story, "close %s\n", f->up.close == SERVER_CLOSE_NOW ? "now" : "flushed");
 }
@@ -513,7 +516,7 @@ static void test_server_session__order_of_frames(void **state)
     expect(f, "");
 }
 
-static void judge_as(struct fixture *f, Ztc__Hello m, const char *identity)
+static void judge_as(struct fixture *f, Ztc__Hello m, const char *identity, bool mendable)
 {
     char story[200];
 
@@ -521,9 +524,10 @@ static void judge_as(struct fixture *f, Ztc__Hello m, const char *identity)
     greet(f, m);
     buf_clear(&f->story);
     tell_facts(f);
-    (void)snprintf(story, sizeof story, "welcome accepted %llu %s\nbye ZT-FORK\nclose flushed\n",
-                   U(f->facts.accepted_n), identity);
+    (void)snprintf(story, sizeof story, "welcome accepted %llu %s\n%s", U(f->facts.accepted_n),
+                   identity, mendable ? "" : "bye ZT-FORK\nclose flushed\n");
     expect(f, story);
+    assert_int_equal(f->s.state, mendable ? SERVER_FORKED : SERVER_CLOSING);
 }
 
 /* A copied disk, an old backup, another history, a city that forgot: told apart, and taken nothing of. */
@@ -533,21 +537,95 @@ static void test_server_session__identity(void **state)
     Ztc__Hello m = hello();
 
     m.acked_chain = wire_data((struct slice){chain_b, HASH_SIZE});
-    judge_as(f, m, "forked");
+    judge_as(f, m, "forked", false);
     m = hello();
     m.own_n = 1;
-    judge_as(f, m, "forked");
+    judge_as(f, m, "forked", true);
     m = hello();
     m.own_n = 2;
-    judge_as(f, m, "forked");
+    judge_as(f, m, "forked", true);
     m = hello();
     m.acked_n = 3;
-    judge_as(f, m, "ahead");
+    judge_as(f, m, "ahead", false);
     m = hello();
     m.cursors[0]->seq = 10;
-    judge_as(f, m, "ahead");
+    judge_as(f, m, "ahead", false);
     f->facts.cursor_ok[1] = false;
-    judge_as(f, hello(), "forked");
+    judge_as(f, hello(), "forked", false);
+}
+
+static void ask_identity(struct fixture *f, uint64_t n, bool request)
+{
+    Ztc__NewIdentity m = ZTC__NEW_IDENTITY__INIT;
+    Ztc__OwnPoint point = ZTC__OWN_POINT__INIT, *list = &point;
+
+    point.n = n;
+    point.chain = wire_data((struct slice){chain_a, HASH_SIZE});
+    m.points = &list;
+    m.n_points = 1;
+    m.has_replica = m.has_csr = request;
+    m.replica = wire_data((struct slice){chain_b, ID_SIZE});
+    m.csr = wire_data(slice_str("csr"));
+    frame(f, ZTC__FRAME__KIND_NEW_IDENTITY, &m);
+}
+
+static void answer_identity(struct fixture *f, uint32_t k, int ret)
+{
+    static const struct slice ca = {(const uint8_t *)"ca", 2};
+    struct server_event ev = {.kind = SERVER_IDENTITY};
+
+    ev.identity.agrees = k == 0;
+    ev.identity.agreed_n = 1;
+    ev.identity.k = k;
+    ev.identity.issued = (struct server_issued){.ret = ret,
+                                                .certificate = slice_str("certificate"),
+                                                .authorities = &ca,
+                                                .n_authorities = 1};
+    step(f, ev);
+}
+
+/* A forked replica may find the place, ask for an identity behind it, and leave; nothing else. */
+static void test_server_session__new_identity(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Hello m = hello();
+
+    m.own_n = 1;
+    judge_as(f, m, "forked", true);
+    ask_identity(f, 1, false);
+    expect(f, "identity at 1\n");
+    answer_identity(f, 0, 0);
+    expect(f, "new_identity_granted\n");
+    ask_identity(f, 1, true);
+    expect(f, "identity at 1 wanted\n");
+    answer_identity(f, 2, 0);
+    expect(f, "new_identity_granted\n");
+    push_ones(f, 2, 1);
+    expect_bye(f, "ZT-FORK");
+
+    judge_as(f, m, "forked", true);
+    ask_identity(f, 1, false);
+    ask_identity(f, 1, false); /* before the answer */
+    expect(f, "identity at 1\nbye ZT-PROTOCOL\nclose flushed\n");
+
+    judge_as(f, m, "forked", true);
+    ask_identity(f, 1, true);
+    buf_clear(&f->story);
+    answer_identity(f, 0, E_DENIED);
+    expect_bye(f, "ZT-DENIED");
+
+    judge_as(f, m, "forked", true);
+    f->now += f->options.hello_within;
+    step(f, (struct server_event){.kind = SERVER_TIMER});
+    expect_bye(f, "ZT-FORK");
+
+    server_session_init(&f->s, &f->options);
+    serve(f); /* the county found out by itself */
+    buf_clear(&f->story);
+    ask_identity(f, 1, true);
+    answer_identity(f, 2, 0);
+    expect(f, "identity at 1 wanted\nnew_identity_granted\n");
+    assert_int_equal(f->s.state, SERVER_SERVING);
 }
 
 /* ---- pushes ---- */
@@ -917,6 +995,7 @@ int main(void)
         T(greeting_refused),
         T(order_of_frames),
         T(identity),
+        T(new_identity),
         T(decided),
         T(push_repeated),
         T(push_refused),
