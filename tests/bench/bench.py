@@ -15,6 +15,7 @@ import re
 import resource
 import shutil
 import signal
+import sqlite3
 import statistics
 import subprocess
 import tempfile
@@ -58,6 +59,13 @@ def show(r):
     ratio = "" if r["ratio"] is None else f"{r['ratio']:.3f}"
     print(f"{r['name']:44} {ratio:>9}{goal:12} {r['met']!s:8} runs {r['runs']}"
           f" spread {r['spread']:.2f}{' ' + r['why'] if 'why' in r else ''}", flush=True)
+
+
+def usable(replica):
+    """The records of the site are whole: the last slice is here and the entries behind it."""
+    with contextlib.closing(sqlite3.connect(f"file:{replica}?mode=ro", uri=True)) as db:
+        return db.execute("SELECT 1 FROM stream s LEFT JOIN snapshot p ON p.stream = s.stream WHERE s.stream = 431002"
+                          " AND s.seq > 0 AND (p.stream IS NULL OR p.loaded = 1 AND s.seq >= p.last_seq)").fetchone()
 
 
 class Bench:
@@ -146,15 +154,29 @@ class Bench:
         return pushed
 
     def catch_up(self):
-        """All rows are one site's; a computer enrolled afterwards takes them in by `ztc sync`."""
+        """All rows are one site's. A computer enrolled afterwards takes them in by `ztc sync`, as entries; another
+        until its records are whole from a snapshot, the older entries to come. Rows a second of either."""
         with self.folder("catch") as d, self.city(d, 1, 1) as (home, address, env, _):
             self.measure("bench_push", home, address, self.rows, 1)
-            token = self.run("ztcd", "enrol", "--site", "431002", env=env).strip()
-            fresh = {"ZTC_DIR": str(d / "fresh")}
-            self.run("ztc", "enrol", token, env=fresh)
+            entries = self.fresh(d / "entries", env, 1000000000)
             start = time.monotonic()
-            self.run("ztc", "sync", env=fresh)
-            return self.rows / (time.monotonic() - start)
+            self.run("ztc", "sync", env=entries)
+            whole = time.monotonic() - start
+            snapshot = self.fresh(d / "snapshot", env, 0)
+            start = time.monotonic()
+            with self.process("ztc", "run", env=snapshot):
+                while not usable(d / "snapshot" / "replica.db"):
+                    time.sleep(0.005)
+                return self.rows / whole, self.rows / (time.monotonic() - start)
+
+    def fresh(self, folder, env, snapshot_above):
+        token = self.run("ztcd", "enrol", "--site", "431002", env=env).strip()
+        fresh = {"ZTC_DIR": str(folder)}
+        self.run("ztc", "enrol", token, env=fresh)
+        ini = folder / "ztc.ini"
+        ini.write_text(re.sub(r"^snapshot_above = .*$", f"snapshot_above = {snapshot_above}",
+                              ini.read_text(encoding="utf-8"), flags=re.M), encoding="utf-8")
+        return fresh
 
     def edits(self, n, upload=False):
         """With UPLOAD while the agent of A sends 100 MB of attachments; how much of them waits at the end."""
@@ -226,7 +248,7 @@ def files_limit(wanted):
 
 
 def throughput(b):
-    raws, merges, pushes, catches, sizes = [], [], [], [], []
+    raws, merges, pushes, catches, snapshots, sizes = [], [], [], [], [], []
     for _ in range(b.runs):
         raws.append(b.raw())
         merges.append(b.merge())
@@ -235,13 +257,16 @@ def throughput(b):
         pushes.append(rate)
         sizes.append(size)
         raws.append(b.raw())
-        catches.append(b.catch_up())
+        caught, loaded = b.catch_up()
+        catches.append(caught)
+        snapshots.append(loaded)
     # each beside the two baselines around it
     around = [(raws[i] + raws[min(i + 1, len(raws) - 1)]) / 2 for i in range(len(raws))]
     note("import of a sheet", [b.imported()], [raws[-1]], "rows/s")
     note("merge without network", merges, around[0::3], "rows/s")
     note("merged through TLS, 8 replicas", pushes, around[1::3], "rows/s", 0.30)
     note("catch-up of a fresh replica", catches, around[2::3], "rows/s", 0.30)
+    note("records of a fresh replica by snapshot", snapshots, around[2::3], "rows/s", 0.60)
     note("wire bytes a new record", sizes, [300.0] * len(sizes), "bytes")
 
 
