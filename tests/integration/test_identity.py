@@ -1,7 +1,9 @@
 """Two computers with one identity: a copied disk, and one that was restored from an old copy."""
+import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -30,6 +32,14 @@ def export(county):
     return path.read_bytes()
 
 
+def read(path):
+    """By the reader that knows docs/ledger.md only."""
+    reader = pathlib.Path(__file__).resolve().parents[1] / "lib" / "ledger_reader.py"
+    done = subprocess.run([sys.executable, "-B", reader, path], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def check_even(city, counties, expected):
     """Everything is at the city once, and the same everywhere."""
     for county in counties + counties:
@@ -40,7 +50,9 @@ def check_even(city, counties, expected):
         side.run("verify")
         side.run("rebuild")
         side.run("verify")
+    read(city.dir / "city.db")
     for county in counties:
+        read(county.dir / "replica.db")
         status = county.status()
         assert status["complete"] and status["pending"] == 0 and status["refused"] == 0, status
 

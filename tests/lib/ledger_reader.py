@@ -548,21 +548,49 @@ class Ledger:
 
     # -- own changes --
 
+    def has_column(self, table, column):
+        return column in [row[1] for row in self.all("PRAGMA table_info(%s)" % table)]
+
+    def city_lines(self):
+        """no -> [(base, id)] of the replica and those it was made out of, newest first."""
+        if not self.has_column("replica", "predecessor"):
+            return {no: [(0, rid)] for no, rid in self.all("SELECT no, id FROM replica")}
+        rows = {no: (rid, predecessor, base) for no, rid, predecessor, base in self.all(
+            "SELECT no, id, predecessor, base FROM replica")}
+        lines = {}
+        for no in rows:
+            line, at = [], no
+            while at != 0:
+                if at not in rows or len(line) > len(rows):
+                    fail("replica %d has no beginning", no)
+                line.append((rows[at][2], rows[at][0]))
+                at = rows[at][1]
+            lines[no] = line
+        return lines
+
+    @staticmethod
+    def maker(line, n):
+        """Who of a line made change n."""
+        return next(rid for base, rid in line if n > base or rid == line[-1][1])
+
     def check_city_replicas(self):
+        lines, refusals = self.city_lines(), {}
         for no, rid, site, accepted, chain in self.all(
                 "SELECT no, id, site, accepted_n, own_chain FROM replica ORDER BY no"):
             self.where = "replica %s" % rid.hex()
-            refused = self.refused_hashes(no, rid)
+            line = lines[no]
+            refusals[rid] = refused = self.refused_hashes(no, rid, line[0][0])
             processed = self.all("SELECT pos - (? << 40), seq, chain FROM processed WHERE pos"
                                  " BETWEEN (? << 40) AND (? << 40) - 1 ORDER BY pos",
                                  no, no, no + 1)
-            at = own_start(self.digest, rid)
+            at = own_start(self.digest, line[-1][1])
             if [p[0] for p in processed] != list(range(1, accepted + 1)):
                 fail("processed does not hold n 1 to %d", accepted)
             for n, seq, kept in processed:
-                if seq != 0 and self.places.get((rid, n)) != (site, seq):
+                by = self.maker(line, n)
+                if seq != 0 and self.places.get((by, n)) != (site, seq):
                     fail("change %d is not the entry %d of stream %d", n, seq, site)
-                hash_ = self.hashes.get((rid, n), refused.get(n))
+                hash_ = self.hashes.get((by, n), refusals[by].get(n))
                 if hash_ is None:
                     fail("change %d is neither entry nor refusal", n)
                 at = self.digest(at + hash_)
@@ -573,12 +601,16 @@ class Ledger:
                 fail("own chain at accepted_n")
         self.where = ""
 
-    def refused_hashes(self, no, rid):
+    def refused_hashes(self, no, rid, base):
         out = {}
         for pos, last, data in self.all(
                 "SELECT pos, last_n, bytes FROM refusal WHERE pos BETWEEN (? << 40) AND"
                 " (? << 40) - 1", no, no + 1):
             r, n = Reader(data), pos - (no << 40)
+            if n <= base:  # the predecessor's, which has the bytes
+                if data:
+                    fail("refusal of change %d holds bytes", n)
+                continue
             while r.left():
                 raw, side = r.bytes(), r.bytes()
                 c = Change(raw, side)
@@ -593,9 +625,14 @@ class Ledger:
         return out
 
     def check_own_chain(self):
-        rid = self.own["replica"]
+        line = [(0, self.own["replica"])]
+        for rid, until in self.all("SELECT replica, until_n FROM predecessor ORDER BY step DESC"
+                                   if "predecessor" in self.tables else "SELECT 0, 0 WHERE 0"):
+            line[-1] = (until, line[-1][1])
+            line.append((0, rid))
         before = dict(self.all("SELECT n, before FROM pending"))
-        kept = {n: h for (replica, n), h in self.hashes.items() if replica == rid}
+        kept = {n: h for (replica, n), h in self.hashes.items()
+                if n <= self.own["n"] and replica == self.maker(line, n)}
         self.where = "own changes"
         for n, data, side, hash_ in self.all("SELECT n, bytes, side, hash FROM pending UNION ALL"
                                              " SELECT n, bytes, side, hash FROM refused_change"):
@@ -604,9 +641,9 @@ class Ledger:
             kept[n] = self.digest(data)
             c = Change(data, self.side(side, hash_))
             self.counts["salted values"] += c.check_side(self.digest)
-            if kept[n] != hash_ or c.n != n or c.replica != rid:
+            if kept[n] != hash_ or c.n != n or c.replica != self.maker(line, n):
                 fail("change %d is damaged", n)
-        at = own_start(self.digest, rid)
+        at = own_start(self.digest, line[-1][1])
         if sorted(kept) != list(range(1, self.own["n"] + 1)):
             fail("own changes 1 to %d are not all here", self.own["n"])
         for n in range(1, self.own["n"] + 1):

@@ -1111,6 +1111,121 @@ static void test_city__certificates(void **state)
     assert_true(is.not_after == third.not_after && is.authority[0] == 2);
 }
 
+/* ---- successors ---- */
+
+static struct own_point own_at(struct fixture *f, const struct computer *k, uint64_t n)
+{
+    struct own_point p = {.n = n};
+
+    MUST(f, city_replica_chain(f->city, &k->id, n, p.chain, &f->err));
+    return p;
+}
+
+static int succeed(struct fixture *f, const struct computer *from, struct computer *to, uint64_t n,
+                   uint64_t acked_n, uint8_t key)
+{
+    struct city_cert cert = cert_named(to->id.b[0], key, 1);
+    struct succession s = {.predecessor = from->id,
+                           .successor = to->id,
+                           .agreed = own_at(f, from, n),
+                           .acked_n = acked_n,
+                           .cert = &cert};
+    uint32_t k = 0;
+    int ret;
+
+    begin(f);
+    ret = city_succeed(f->city, &s, &k, &f->err);
+    if (ret == 0) {
+        commit(f);
+        to->site = from->site;
+        to->clerk = from->clerk;
+        to->n = n;
+        assert_true(k > 1);
+    } else {
+        city_rollback(f->city);
+    }
+    return ret;
+}
+
+/* Up to the base it is its predecessor: chain, answers, what its author saw, refusals not taken in. */
+static void test_city__successor(void **state)
+{
+    struct fixture *f = *state;
+    struct computer next = {.id = {{0x71}}};
+    struct own_point points[3];
+    struct replica_row r;
+    struct last_refusal l;
+    struct change c, bad;
+    struct row **rows;
+    uint64_t seen;
+    struct id id, own, gone;
+    size_t agreed;
+
+    c = opinion(f, &f->gy1, &id);
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &own)), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &own, "keywords", value_str("零"), seen)), 0);
+    bad = opinion(f, &f->gy1, &gone);
+    bad.to = slice_str("closed"); /* no creation begins there */
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "handler_unit", value_str("供电所"), seen)), 0);
+    assert_int_equal(push(f, &f->gy1, bad), E_STATE);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("二"), seen)), 0);
+    for (uint64_t i = 0; i < 3; i++)
+        points[i] = own_at(f, &f->gy1, f->gy1.n - 2 + i);
+    points[2].chain[0] ^= 1;
+    MUST(f, city_agreed(f->city, &f->gy1.id, points, 3, &agreed, &f->err));
+    assert_int_equal(agreed, 2);
+
+    assert_int_equal(succeed(f, &f->gy1, &next, f->gy1.n - 1, 0, 4), 0);
+    assert_int_equal(succeed(f, &f->gy1, &next, f->gy1.n - 1, 0, 4), 0); /* the answer was lost */
+    assert_int_equal(succeed(f, &f->gy1, &next, f->gy1.n - 1, 0, 5), E_DENIED); /* another's key */
+    MUST(f, city_replica_get(f->city, &next.id, &r, &f->err));
+    assert_true(r.base == next.n && r.accepted_n == next.n && id_eq(&r.predecessor_id, &f->gy1.id));
+    assert_memory_equal(own_at(f, &next, next.n).chain, own_at(f, &f->gy1, next.n).chain, HASH_SIZE);
+    assert_memory_equal(own_at(f, &next, 0).chain, own_at(f, &f->gy1, 0).chain, HASH_SIZE);
+    l = refusals(f, &next);
+    assert_int_equal(l.n, 1);
+    assert_true(l.first_n == next.n); /* the last before its base */
+    /* It falls with what was inherited. */
+    assert_int_equal(push(f, &next, edit(f, &next, &gone, "keywords", value_str("三"), seen)), E_AFTER);
+
+    /* What it made under the former identity is no stranger's; what that one makes since is. */
+    c = edit(f, &next, &id, "handler_unit", value_str("电力公司"), seen);
+    c.fields[0].saw_n = 4;
+    assert_int_equal(push(f, &next, c), 0);
+    assert_int_equal(conflicts(f, &id, &rows), 0);
+    assert_int_equal(push(f, &next, voiding(f, &next, &own, seen)), 0);
+    assert_int_equal(push(f, &next, voiding(f, &next, &id, seen)), E_CONFLICT);
+    assert_whole(f);
+}
+
+/* Of the predecessor and of whoever came after. */
+static void test_city__successor_revoked(void **state)
+{
+    struct fixture *f = *state;
+    struct computer next = {.id = {{0x71}}}, third = {.id = {{0x72}}};
+    struct replica_row r;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    assert_int_equal(succeed(f, &f->gy1, &next, 0, 0, 4), 0);
+    assert_int_equal(succeed(f, &next, &third, 0, 0, 5), 0);
+    assert_memory_equal(own_at(f, &third, 0).chain, own_at(f, &f->gy1, 0).chain, HASH_SIZE);
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &third.id, REPLICA_LOST, &f->err));
+    MUST(f, city_replica_set_state(f->city, &f->gy1.id, REPLICA_RETIRED, &f->err));
+    commit(f);
+    MUST(f, city_replica_get(f->city, &next.id, &r, &f->err));
+    assert_int_equal(r.state, REPLICA_RETIRED);
+    MUST(f, city_replica_get(f->city, &third.id, &r, &f->err));
+    assert_int_equal(r.state, REPLICA_LOST);
+    MUST(f, city_replica_get(f->city, &f->gy2.id, &r, &f->err));
+    assert_int_equal(r.state, REPLICA_ACTIVE);
+    third.id.b[0]++;
+    assert_int_equal(succeed(f, &next, &third, 0, 0, 6), E_REVOKED);
+}
+
 /* ---- bounds ---- */
 
 /* No act is larger than one frame can bring on: its readers would wait for ever. */
@@ -1488,6 +1603,8 @@ int main(void)
         TEST(test_city__drop),
         TEST(test_city__retired),
         TEST(test_city__certificates),
+        TEST(test_city__successor),
+        TEST(test_city__successor_revoked),
         TEST(test_city__act_too_big),
         TEST(test_city__act_takes_too_much),
         TEST(test_city__rollback),
