@@ -247,6 +247,7 @@ static const char *state_words(const char *state)
         {"closing", "正在断开"},         {"waiting", "未连接，稍后重试"},
         {"offline", "未连接，稍后重试"}, {"renew-only", "正在换领证书"},
         {"new-identity", "身份重复，正在换用新身份"},
+        {"refilling", "市级数据正在恢复，正在交回它缺少的内容"},
     };
 
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

@@ -32,10 +32,12 @@ const struct client_options client_options_preset = {
 /* Allowed successors. */
 static const unsigned successors[] = {
     [CLIENT_CONNECTING] = BIT(HELLO) | BIT(CLOSING) | BIT(OFFLINE),
-    [CLIENT_HELLO] = BIT(CHECKING) | BIT(RENEW_ONLY) | BIT(NEW_IDENTITY) | BIT(CLOSING) | BIT(OFFLINE),
+    [CLIENT_HELLO] = BIT(CHECKING) | BIT(RENEW_ONLY) | BIT(NEW_IDENTITY) | BIT(REFILLING) |
+                     BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CHECKING] = BIT(NEW_IDENTITY) | BIT(CATCHING_UP) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_RENEW_ONLY] = BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_NEW_IDENTITY] = BIT(CLOSING) | BIT(OFFLINE),
+    [CLIENT_REFILLING] = BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CATCHING_UP] = BIT(UP_TO_DATE) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_UP_TO_DATE] = BIT(CATCHING_UP) | BIT(CLOSING) | BIT(OFFLINE),
     [CLIENT_CLOSING] = BIT(OFFLINE),
@@ -199,7 +201,7 @@ int client_session_reason(const struct client_session *s)
 void client_session_forget_work(struct client_session *s)
 {
     client_digest_end(s);
-    s->loading = s->refusing = s->alone = s->fetching = false;
+    s->loading = s->refusing = s->alone = s->fetching = s->refilling = false;
     s->applying = 0;
     buf_release(&s->queue);
     s->queue_at = 0;
@@ -411,6 +413,18 @@ static void take_ledger(struct client_session *s, const struct client_event *ev)
     s->ledger = *l;
 }
 
+/* A head that is there joins Hello's. */
+static void put_shown(Ztc__Hello *m, const struct client_shown *h, Ztc__SignedHead *at,
+                      Ztc__SignedHead **list)
+{
+    if (h->head_len == 0)
+        return;
+    ztc__signed_head__init(at);
+    at->head = wire_data((struct slice){h->head, h->head_len});
+    at->signature = wire_data((struct slice){h->signature, h->signature_len});
+    list[m->n_heads++] = at;
+}
+
 static void put_hello(const struct client_event *ev, struct client_update *up)
 {
     const struct client_facts *f = ev->facts;
@@ -418,6 +432,8 @@ static void put_hello(const struct client_event *ev, struct client_update *up)
     Ztc__SignedHead witness = ZTC__SIGNED_HEAD__INIT;
     Ztc__Cursor cursors[CLIENT_STREAMS];
     Ztc__Cursor *list[CLIENT_STREAMS];
+    Ztc__SignedHead heads[CLIENT_STREAMS];
+    Ztc__SignedHead *head_list[CLIENT_STREAMS];
 
     for (size_t i = 0; i < f->n_cursors; i++) {
         const struct client_cursor *c = &f->cursors[i];
@@ -430,6 +446,7 @@ static void put_hello(const struct client_event *ev, struct client_update *up)
         cursors[i].has_loading = c->loading != CLIENT_WHOLE;
         cursors[i].loading = c->loading != CLIENT_WHOLE;
         list[i] = &cursors[i];
+        put_shown(&m, &f->heads[i], &heads[i], head_list);
     }
     m.protocol_min = PROTOCOL_MIN;
     m.protocol_max = PROTOCOL_MAX;
@@ -437,6 +454,7 @@ static void put_hello(const struct client_event *ev, struct client_update *up)
     m.catalogue = f->catalogue;
     m.replica = wire_data((struct slice){f->replica.b, ID_SIZE});
     m.cursors = list;
+    m.heads = head_list;
     m.n_cursors = f->n_cursors;
     m.own_n = f->ledger.own_n;
     m.own_chain = wire_data((struct slice){f->own_chain, HASH_SIZE});
@@ -448,9 +466,10 @@ static void put_hello(const struct client_event *ev, struct client_update *up)
     m.has_refused = m.has_attachments = true;
     m.refused = f->ledger.refused;
     m.attachments = f->ledger.blobs;
-    if (f->city_head.len > 0) {
-        witness.head = wire_data(f->city_head);
-        witness.signature = wire_data(f->city_signature);
+    if (f->witness.head_len > 0) {
+        witness.head = wire_data((struct slice){f->witness.head, f->witness.head_len});
+        witness.signature =
+            wire_data((struct slice){f->witness.signature, f->witness.signature_len});
         m.city_head = &witness;
     }
     frame_put_hello(&up->out, &m);
@@ -657,6 +676,13 @@ static void dispatch(struct client_session *s, const struct client_event *ev,
         break;
     case CLIENT_IDENTITY:
         client_identity_taken(s, ev, up);
+        break;
+    case CLIENT_REFILL:
+        client_refill_loaded(s, ev, up);
+        break;
+    case CLIENT_GONE_BACK:
+        take_ledger(s, ev);
+        client_refill_gone_back(s, ev, up);
         break;
     case CLIENT_BLOB:
         client_blob_answered(s, ev, up);

@@ -18,6 +18,9 @@
  * HELLO or CHECKING leads to NEW_IDENTITY: the place where they part is found, an identity for what was
  * made here behind it asked for, and the session ends. A replica that was retired hands in what waits, receives nothing, and ends with ZT-REVOKED.
  *
+ * A city that was restored and has less than this computer leads from HELLO to REFILLING (refill.c): what it
+ * asks for is handed back, then the session ends and the next one begins afresh.
+ *
  * Two flows:
  *  - down: Entries and Refused are taken in in the order of arrival. At most applying_max batches of
  *    Entries are handed out and not answered, so that the next can be made ready while the store takes
@@ -46,6 +49,7 @@
     X(CHECKING, "checking")                                                                        \
     X(RENEW_ONLY, "renew-only")                                                                    \
     X(NEW_IDENTITY, "new-identity")                                                                \
+    X(REFILLING, "refilling") /* the city was restored: it is handed back what it lacks */           \
     X(CATCHING_UP, "catching-up")                                                                  \
     X(UP_TO_DATE, "up-to-date") /* everything sent, answered and taken in */                       \
     X(CLOSING, "closing")                                                                          \
@@ -199,6 +203,7 @@ struct client_session {
     bool loading;     /* a load is asked for */
     bool held;        /* the store had nothing to push: not before the ledger moves */
     uint32_t applying; /* batches with the store */
+    bool refilling;    /* what the city lacks is being loaded, or the log is being cut */
     bool refusing;     /* a refusal is with the store */
     bool alone;        /* the first in the queue is a refusal: nothing is handed out beside it */
     bool fetching;     /* a slice or history is asked for, or with the store */
@@ -225,6 +230,12 @@ struct client_cursor {
     uint64_t history, base; /* as in client_stream; both 0: nothing older is wanted */
 };
 
+/* A head with the city's signature. */
+struct client_shown {
+    uint8_t head[WIRE_SIGNED_MAX], signature[WIRE_SIGNED_MAX];
+    size_t head_len, signature_len; /* 0: none */
+};
+
 /* For Hello. */
 struct client_facts {
     struct id replica;
@@ -235,7 +246,8 @@ struct client_facts {
     uint8_t acked_chain[HASH_SIZE]; /* at acked_n */
     struct client_cursor cursors[CLIENT_STREAMS];
     size_t n_cursors;
-    struct slice city_head, city_signature; /* newest witness; empty: none */
+    struct client_shown heads[CLIENT_STREAMS]; /* of the cursors' streams the newest that the log equals */
+    struct client_shown witness; /* the newest head of `city` */
     struct client_cert cert;
     msec_t city_time; /* the latest known */
 };
@@ -265,6 +277,8 @@ enum client_event_kind {
     CLIENT_RENEWED,        /* answer to store_renewed */
     CLIENT_FORK,           /* answer to fork */
     CLIENT_IDENTITY,       /* answer to take_identity */
+    CLIENT_REFILL,         /* answer to refill */
+    CLIENT_GONE_BACK,      /* answer to go_back */
     CLIENT_BLOB,           /* answer to blob */
     CLIENT_BLOB_LOOK,      /* an attachment may be asked for */
     CLIENT_DRAINED,        /* the socket took output */
@@ -293,6 +307,13 @@ struct client_event {
             uint32_t size;     /* expanded */
             struct slice body; /* compressed PushBody */
         } loaded;
+        struct {
+            uint32_t stream;
+            uint64_t first_seq;
+            uint32_t count;
+            uint32_t size;     /* expanded */
+            struct slice body; /* compressed EntriesBody, with bytes */
+        } refill;
         struct {
             uint32_t stream;
             uint64_t seq;     /* the cursor now */
@@ -354,6 +375,17 @@ struct client_update {
     const Ztc__Entries *apply;
 
     const Ztc__Refused *store_refused;
+
+    /* Read entries of the own log, at least one. */
+    struct {
+        bool wanted;
+        uint32_t stream;
+        uint64_t from_seq, upto_seq;
+        uint32_t max_bytes;
+    } refill;
+
+    /* Take the entries above these places out of the log. */
+    const Ztc__GoBack *go_back;
 
     /* Begin this empty stream with a snapshot at a signed head. */
     struct {

@@ -108,6 +108,19 @@ void client_identity_taken(struct client_session *s, const struct client_event *
 /* What was to be taken in is dropped. */
 void client_session_forget_work(struct client_session *s);
 
+/* ---- refill.c ---- */
+
+void client_refill_start(struct client_session *s, const struct client_event *ev,
+                         struct client_update *up);
+int client_refill_recv_ask(struct client_session *s, const struct client_event *ev,
+                           struct client_update *up);
+void client_refill_loaded(struct client_session *s, const struct client_event *ev,
+                          struct client_update *up);
+int client_refill_recv_back(struct client_session *s, const struct client_event *ev,
+                            struct client_update *up);
+void client_refill_gone_back(struct client_session *s, const struct client_event *ev,
+                             struct client_update *up);
+
 /* ---- renew.c ---- */
 
 int client_renew_welcome(struct client_session *s, const Ztc__Welcome *m, msec_t now);

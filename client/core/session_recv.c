@@ -84,6 +84,10 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
     }
     if (m->identity == ZTC__WELCOME__IDENTITY__FORKED)
         return part(s, ev, up);
+    if (m->identity == ZTC__WELCOME__IDENTITY__AHEAD && m->has_restored && m->restored) {
+        client_refill_start(s, ev, up);
+        return 0;
+    }
     if (m->identity != ZTC__WELCOME__IDENTITY__SAME || m->accepted_n > s->hello_own_n ||
         m->accepted_n < s->hello_acked_n)
         return E_FORK;
@@ -258,7 +262,8 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
 {
     bool welcomed = s->state >= CLIENT_CHECKING;
     bool parting = s->state == CLIENT_NEW_IDENTITY;
-    bool serving = welcomed && s->state != CLIENT_RENEW_ONLY;
+    bool refilling = s->state == CLIENT_REFILLING;
+    bool serving = welcomed && !refilling && s->state != CLIENT_RENEW_ONLY;
     int ret = E_PROTOCOL; /* a kind that a city never sends, or not now */
 
     if (parting && ev->frame->kind_case != ZTC__FRAME__KIND_BYE &&
@@ -295,6 +300,14 @@ void client_session_recv(struct client_session *s, const struct client_event *ev
         break;
     case ZTC__FRAME__KIND_NEW_IDENTITY_GRANTED:
         ret = client_identity_recv(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_REFILL_ASK:
+        if (refilling)
+            ret = client_refill_recv_ask(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_GO_BACK:
+        if (refilling)
+            ret = client_refill_recv_back(s, ev, up);
         break;
     case ZTC__FRAME__KIND_WINDOW:
         if (welcomed)

@@ -26,7 +26,7 @@
 
 struct todo {
     bool welcome, check, refused, digest, load, request, renewed, begin, slice, history, fork,
-        identity, blob[CLIENT_LANES];
+        identity, refill, go_back, blob[CLIENT_LANES];
     struct client_update up; /* what the wants point to; without output */
 };
 
@@ -84,6 +84,14 @@ static void note(struct link *l)
     if (up->store_refused != NULL) {
         t->refused = true;
         t->up.store_refused = up->store_refused;
+    }
+    if (up->refill.wanted) {
+        t->refill = true;
+        t->up.refill = up->refill;
+    }
+    if (up->go_back != NULL) {
+        t->go_back = true;
+        t->up.go_back = up->go_back;
     }
     if (up->begin.wanted) {
         t->begin = true;
@@ -300,6 +308,12 @@ static bool do_one(struct link *l)
     } else if (t->refused) {
         t->refused = false;
         exchange_refused(l->o.replica, &t->up, wall_clock(), &ev, &l->why);
+    } else if (t->refill) {
+        t->refill = false;
+        exchange_refill(l->o.replica, &t->up, &l->codec, &l->packed, &ev, &l->why);
+    } else if (t->go_back) {
+        t->go_back = false;
+        exchange_go_back(l->o.replica, &t->up, &ev, &l->why);
     } else if (t->begin) {
         t->begin = false;
         exchange_begin(l->o.replica, &t->up, &ev, &l->why);
@@ -327,7 +341,8 @@ static bool do_one(struct link *l)
     } else if (!take_batch(l, &ev)) {
         return false;
     }
-    more = t->check || t->refused || t->digest || t->renewed || t->identity || t->slice || t->history;
+    more = t->check || t->refused || t->digest || t->renewed || t->identity || t->slice ||
+           t->history || t->go_back;
     l->arena = 1 - l->arena;
     step(l, &ev);
     if (!more)

@@ -66,6 +66,32 @@ int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *er
     return 0;
 }
 
+static int copy_out(struct buf *b, uint8_t *to, size_t *ret_len)
+{
+    if (b->ret == 0 && b->len > 0)
+        memcpy(to, b->p, b->len);
+    *ret_len = b->len;
+    return b->ret;
+}
+
+/* What a city that was restored needs to see. */
+static int add_head(struct replica *r, uint32_t stream, struct client_shown *ret, struct err *err)
+{
+    struct buf head, signature;
+    int status;
+
+    buf_init(&head, WIRE_SIGNED_MAX);
+    buf_init(&signature, WIRE_SIGNED_MAX);
+    status = replica_shown_head(r, stream, &head, &signature, err);
+    if (status == 0)
+        status = copy_out(&head, ret->head, &ret->head_len);
+    if (status == 0)
+        status = copy_out(&signature, ret->signature, &ret->signature_len);
+    buf_release(&head);
+    buf_release(&signature);
+    return status == E_NOTFOUND ? 0 : status;
+}
+
 int exchange_facts(struct replica *r, const char *software, struct client_facts *ret,
                    struct err *err)
 {
@@ -87,7 +113,9 @@ int exchange_facts(struct replica *r, const char *software, struct client_facts 
     status = store_stream_each(replica_store(r), add_cursor, ret, err);
     for (size_t i = 0; status == 0 && i < ret->n_cursors; i++)
         status = add_loading(r, &ret->cursors[i], err);
-    return status;
+    for (size_t i = 0; status == 0 && i < ret->n_cursors; i++)
+        status = add_head(r, ret->cursors[i].stream, &ret->heads[i], err);
+    return status == 0 ? add_head(r, STREAM_CITY, &ret->witness, err) : status;
 }
 
 /* ---- comparing tables ---- */
@@ -386,6 +414,59 @@ void exchange_refused(struct replica *r, const struct client_update *up, msec_t 
     ret->refused.first_n = m->first_n;
     ret->ret = replica_refused(r, m->first_n, m->last_n, m->at_n, wire_slice(m->code),
                                wire_slice(m->text), now, &ret->refused.until_n, err);
+    if (ret->ret == 0)
+        ret->ret = exchange_ledger(r, &ret->ledger, err);
+}
+
+/* ---- a city that was restored ---- */
+
+struct refill {
+    struct buf plain;
+    uint32_t count;
+};
+
+static int add_entry(void *ctx, const struct entry *e)
+{
+    struct refill *f = ctx;
+
+    if (f->count > 0 &&
+        f->plain.len + body_room(e->verdict.len, e->bytes.len, e->side.len) > WIRE_BODY_MAX)
+        return 1;
+    body_put_entry(&f->plain, e->received_at, e->verdict, 0, e->bytes, e->side);
+    f->count++;
+    return f->plain.ret;
+}
+
+void exchange_refill(struct replica *r, const struct client_update *up, struct body_codec *codec,
+                     struct buf *packed, struct client_event *ret, struct err *err)
+{
+    struct refill f = {.count = 0};
+
+    buf_init(&f.plain, WIRE_BODY_MAX);
+    buf_clear(packed);
+    ret->kind = CLIENT_REFILL;
+    ret->ret = replica_log(r, up->refill.stream, up->refill.from_seq, up->refill.upto_seq,
+                           WIRE_BATCH_MAX, up->refill.max_bytes, add_entry, &f, err);
+    if (ret->ret == 0)
+        ret->ret = body_compress(codec, buf_slice(&f.plain), packed);
+    ret->refill.stream = up->refill.stream;
+    ret->refill.first_seq = up->refill.from_seq;
+    ret->refill.count = f.count;
+    ret->refill.size = (uint32_t)f.plain.len;
+    ret->refill.body = buf_slice(packed);
+    buf_release(&f.plain);
+}
+
+void exchange_go_back(struct replica *r, const struct client_update *up, struct client_event *ret,
+                      struct err *err)
+{
+    struct replica_place places[WIRE_CURSORS_MAX];
+    const Ztc__GoBack *m = up->go_back;
+
+    for (size_t i = 0; i < m->n_places; i++)
+        places[i] = (struct replica_place){m->places[i]->stream, m->places[i]->seq};
+    ret->kind = CLIENT_GONE_BACK;
+    ret->ret = replica_go_back(r, places, m->n_places, err);
     if (ret->ret == 0)
         ret->ret = exchange_ledger(r, &ret->ledger, err);
 }

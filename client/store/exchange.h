@@ -72,6 +72,14 @@ void exchange_history(struct replica *r, const struct client_update *up, struct 
 void exchange_refused(struct replica *r, const struct client_update *up, msec_t now,
                       struct client_event *ret, struct err *err);
 
+/* up->refill: CLIENT_REFILL; the body lies in PACKED until the event was given. */
+void exchange_refill(struct replica *r, const struct client_update *up, struct body_codec *codec,
+                     struct buf *packed, struct client_event *ret, struct err *err);
+
+/* up->go_back: CLIENT_GONE_BACK. */
+void exchange_go_back(struct replica *r, const struct client_update *up, struct client_event *ret,
+                      struct err *err);
+
 /* up->blob[LANE] of NEXT and SETTLE, what the replica's file has to say: CLIENT_BLOB. Whether the bytes are
  * there is the caller's to look. NOW: wall clock. */
 void exchange_blob(struct replica *r, enum client_lane_name lane,

@@ -32,7 +32,11 @@ static const char *const statements[RS_COUNT] = {
     [RS_PENDING_HAS] = "SELECT 1 FROM pending WHERE record = ?1 LIMIT 1",
     [RS_PENDING_FROM] =
         "SELECT n, first_n, act_len, act_bytes, bytes, side FROM pending"
-        " WHERE n >= ?1 ORDER BY n",
+        " WHERE n >= ?1 UNION ALL" /* refused before, by a city that was restored and forgot it */
+        " SELECT c.n, r.first_n, r.last_n - r.first_n + 1, (SELECT sum(length(a.bytes)"
+        " + coalesce(length(a.side), 0)) FROM refused_change a WHERE a.n BETWEEN r.first_n AND"
+        " r.last_n), c.bytes, c.side FROM refused_change c JOIN refused r ON r.first_n ="
+        " (SELECT max(first_n) FROM refused WHERE first_n <= c.n) WHERE c.n >= ?1 ORDER BY 1",
     [RS_PENDING_FIRST] = "SELECT n, before FROM pending ORDER BY n LIMIT 1",
     [RS_PENDING_COUNT] = "SELECT count(*) FROM pending",
     [RS_BASE_GET] = "SELECT row FROM base_row WHERE record = ?1",
@@ -73,6 +77,7 @@ static const char *const statements[RS_COUNT] = {
         "DELETE FROM head WHERE stream = ?1 AND (seq < ?2 OR (compared = 1"
         " AND seq <> ?2))",
     [RS_HEAD_DEL] = "DELETE FROM head WHERE stream = ?1 AND seq = ?2",
+    [RS_HEAD_CUT] = "DELETE FROM head WHERE stream = ?1 AND seq > ?2",
     [RS_SNAPSHOT_GET] =
         "SELECT base_seq, base_hash, last_seq, place, loaded, history_seq, history_hash"
         " FROM snapshot WHERE stream = ?1",

@@ -97,8 +97,29 @@ int replica_setting(struct replica *r, const char *name, int64_t *ret, struct er
 
 /* ---- synchronising ---- */
 
+/* Entries of the own log from FROM_SEQ to UPTO_SEQ, at most so many and so large but at least one. E_NOTFOUND:
+ * the first is not here. */
+int replica_log(struct replica *r, uint32_t stream, uint64_t from_seq, uint64_t upto_seq,
+                uint32_t max_count, size_t max_bytes,
+                int (*cb)(void *ctx, const struct entry *e), void *ctx, struct err *err);
+
+/* The newest signed head of STREAM that the log equals. E_NOTFOUND. */
+int replica_shown_head(struct replica *r, uint32_t stream, struct buf *ret_head,
+                       struct buf *ret_signature, struct err *err);
+
+/* Entries above these places belong to a life of the city that is over: they leave the log, own changes among
+ * them are pending again. E_FORK: to the life that the city lives now; E_WAITING: older history is still to
+ * come. */
+struct replica_place {
+    uint32_t stream;
+    uint64_t seq;
+};
+int replica_go_back(struct replica *r, const struct replica_place *places, size_t n,
+                    struct err *err);
+
 /* Pending changes from FROM_N upwards, whole acts, at most MAX_COUNT and MAX_BYTES (but at least one
- * act): CB per change in order. Not ones whose refusal was stored. */
+ * act): CB per change in order. A refused one among them only where the city has forgotten that it
+ * answered it (FROM_N at or below it): it was restored. */
 int replica_pending(struct replica *r, uint64_t from_n, uint32_t max_count, size_t max_bytes,
                     int (*cb)(void *ctx, uint64_t n, struct slice bytes, struct slice side),
                     void *ctx, struct err *err);

@@ -41,6 +41,7 @@ enum replica_stmt {
     RS_HEAD_NEWEST,
     RS_HEAD_DROP,
     RS_HEAD_DEL,
+    RS_HEAD_CUT,
     RS_SNAPSHOT_GET,
     RS_SNAPSHOT_PUT,
     RS_SNAPSHOT_DEL,
@@ -165,6 +166,14 @@ int overlay_keep_base(struct replica *r, const struct row *row, struct err *err)
 /* Show BASE (NULL: the stream has no such record) with the pending changes of the record over it. */
 int overlay_lay(struct replica *r, struct arena *a, const struct kind *kind, const struct id *id,
                 struct row *base, struct err *err);
+
+/* ---- write.c, review.c ---- */
+
+/* Its sidecar is sealed at rest. */
+bool change_holds_pii(const struct change *c);
+
+/* The tables anew from log and pending changes, inside a transaction. */
+int replica_retell(struct replica *r, struct err *err);
 
 /* ---- receive.c ---- */
 

@@ -547,19 +547,27 @@ static int rebuild(struct rebuild *b)
     return ret == 0 ? lay_again(b) : ret;
 }
 
-int replica_rebuild(struct replica *r, struct err *err)
+int replica_retell(struct replica *r, struct err *err)
 {
-    struct err here = {.ret = 0};
-    struct rebuild b = {.r = r, .err = err != NULL ? err : &here};
-    int ret = replica_begin(r, b.err);
+    struct rebuild b = {.r = r, .err = err};
+    int ret;
 
-    if (ret != 0)
-        return ret;
     arena_init(&b.a, WORK_MAX);
     ret = rebuild(&b);
     arena_release(&b.a);
+    return ret;
+}
+
+int replica_rebuild(struct replica *r, struct err *err)
+{
+    struct err here = {.ret = 0};
+    int ret = replica_begin(r, err != NULL ? err : &here);
+
+    if (ret != 0)
+        return ret;
+    ret = replica_retell(r, err != NULL ? err : &here);
     if (ret == 0)
-        return replica_commit(r, b.err);
+        return replica_commit(r, err);
     replica_rollback(r);
     return ret;
 }

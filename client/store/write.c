@@ -139,7 +139,7 @@ struct span {
     size_t bytes, bytes_len, side_len;
 };
 
-static bool holds_pii(const struct change *c)
+bool change_holds_pii(const struct change *c)
 {
     const struct kind *kind = catalogue_kind(c->kind);
 
@@ -181,7 +181,7 @@ static int keep_change(struct writing *w, const struct change *c, struct slice b
 
     change_hash(r->hasher, bytes, hash);
     /* The bytes hold the hashes of the salted values, so their hash is a seed that never repeats. */
-    ret = rest_seal(r, side, holds_pii(c), (struct slice){hash, HASH_SIZE}, &rest, err);
+    ret = rest_seal(r, side, change_holds_pii(c), (struct slice){hash, HASH_SIZE}, &rest, err);
     if (ret != 0)
         return ret;
     sql_bind_int(st, 1, (int64_t)c->n);

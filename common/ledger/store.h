@@ -48,6 +48,9 @@ void store_close(struct store *s);
 
 struct sqlite3 *store_db(struct store *s);
 
+/* The file FROM as it stands at one moment, others writing it or not, as the new file TO (0600). */
+int store_copy(const char *from, const char *to, struct err *err);
+
 /* E_BUSY, E_FULL, E_READONLY, E_IO from here on mean: nothing was written, roll back, go on. */
 int store_begin(struct store *s, struct err *err); /* BEGIN IMMEDIATE; readers: a read snapshot */
 int store_commit(struct store *s, struct err *err);

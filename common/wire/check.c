@@ -127,6 +127,17 @@ static bool cursors(const Ztc__Hello *m)
     return true;
 }
 
+static bool signed_heads(Ztc__SignedHead *const *heads, size_t n)
+{
+    if (n > WIRE_HEADS_MAX)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!signed_head(heads[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool hello(const Ztc__Hello *m)
 {
     bool acked =
@@ -136,7 +147,8 @@ static bool hello(const Ztc__Hello *m)
     return acked && m->protocol_min >= 1 && m->protocol_min <= m->protocol_max &&
            text(m->software, 1, WIRE_SOFTWARE_MAX) && identity(m->replica) && cursors(m) &&
            sized(m->own_chain, WIRE_HASH_SIZE) && m->waiting <= m->own_n && m->own_n < UINT64_MAX &&
-           (m->city_head == NULL || signed_head(m->city_head));
+           (m->city_head == NULL || signed_head(m->city_head)) &&
+           signed_heads(m->heads, m->n_heads);
 }
 
 static bool standing(const Ztc__Welcome *m)
@@ -148,13 +160,7 @@ static bool standing(const Ztc__Welcome *m)
 
 static bool welcome(const Ztc__Welcome *m)
 {
-    if (m->n_heads > WIRE_HEADS_MAX)
-        return false;
-    for (size_t i = 0; i < m->n_heads; i++) {
-        if (!signed_head(m->heads[i]))
-            return false;
-    }
-    return m->protocol >= 1 && identity(m->incarnation) &&
+    return signed_heads(m->heads, m->n_heads) && m->protocol >= 1 && identity(m->incarnation) &&
            sized(m->accepted_chain, WIRE_HASH_SIZE) && m->frame_max >= FRAME_MAX_STRANGER &&
            m->ping_every > 0 && m->dead_after > m->ping_every &&
            m->identity >= ZTC__WELCOME__IDENTITY__SAME &&
@@ -274,6 +280,27 @@ static bool history_ask(const Ztc__HistoryAsk *m)
 static bool history(const Ztc__History *m)
 {
     return m->stream != 0 && batch(m->first_seq, m->count, m->size, m->body);
+}
+
+static bool refill_ask(const Ztc__RefillAsk *m)
+{
+    return m->stream != 0 && m->from_seq >= 1 && m->from_seq <= m->upto_seq;
+}
+
+static bool refill(const Ztc__Refill *m)
+{
+    return m->stream != 0 && batch(m->first_seq, m->count, m->size, m->body);
+}
+
+static bool go_back(const Ztc__GoBack *m)
+{
+    if (m->n_places > WIRE_CURSORS_MAX)
+        return false;
+    for (size_t i = 0; i < m->n_places; i++) {
+        if (m->places[i]->stream == 0)
+            return false;
+    }
+    return true;
 }
 
 static bool renew(const Ztc__Renew *m)

@@ -47,7 +47,10 @@
     X(RENEWED, renewed, Ztc__Renewed)                                                              \
     X(NEW_IDENTITY, new_identity, Ztc__NewIdentity)                                                \
     X(NEW_IDENTITY_GRANTED, new_identity_granted, Ztc__NewIdentityGranted)                         \
-    X(WINDOW, window, Ztc__Window)
+    X(WINDOW, window, Ztc__Window)                                                                 \
+    X(REFILL_ASK, refill_ask, Ztc__RefillAsk)                                                      \
+    X(REFILL, refill, Ztc__Refill)                                                                 \
+    X(GO_BACK, go_back, Ztc__GoBack)
 
 struct frame_reader {
     size_t max;    /* bytes of the next frame, without its length */

@@ -60,6 +60,7 @@ int deed_import(struct deed *d);
 int deed_setting_set(struct deed *d);
 int deed_attach(struct deed *d);
 int deed_historic_confirm(struct deed *d);
+int deed_recover(struct deed *d);
 int deed_rebuild(struct deed *d);
 int deed_release(struct deed *d);
 int deed_drop(struct deed *d);

@@ -31,6 +31,7 @@ static const struct {
     {"import", deed_import, false},     {"rebuild", deed_rebuild, true},
     {"replica release", deed_release, false}, {"replica drop", deed_drop, false},
     {"ca rotate", deed_ca_rotate, true}, {"ca drop-old", deed_ca_drop_old, true},
+    {"recover", deed_recover, false},
     {"setting set", deed_setting_set, false}, {"historic confirm", deed_historic_confirm, false},
     {"attach", deed_attach, false},
 };
@@ -262,7 +263,7 @@ static int do_here(struct home *h, const struct args *a, struct err *err)
     int ret = home_load(h, err);
 
     if (ret == 0)
-        ret = home_open_city(h, daemon_clock(), &city, err);
+        ret = home_open_own(h, daemon_clock(), &city, err);
     if (ret != 0)
         return ret;
     if (deeds[find_deed(a->command->name)].alone)

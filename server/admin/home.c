@@ -6,7 +6,9 @@
 #include "common/crypto/cert.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/vault.h"
+#include "common/base/log.h"
 #include "server/admin/home_ca.h"
+#include "server/store/city_recover.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,6 +56,7 @@ void home_release(struct home *h)
     authorities_unref(h->authorities);
     key_free(h->server_key);
     key_free(h->log_key);
+    pubkey_free(h->log_public);
     mem_wipe(&h->vault_key, sizeof h->vault_key);
 }
 
@@ -87,7 +90,7 @@ static int control_address(const struct home *h, struct sockaddr_un *ret, struct
 /* ---- making it ---- */
 
 /* mkdir -p; the last one is its owner's alone. */
-static int make_dir(const struct home *h, struct err *err)
+int home_make_dir(const struct home *h, struct err *err)
 {
     char path[HOME_PATH_MAX];
 
@@ -220,10 +223,14 @@ static int make_keys(struct home *h, struct err *err)
 
 static struct city_options city_options(struct home *h, msec_t now)
 {
-    return (struct city_options){.random = random_system(),
-                                 .signer = key_signer(h->log_key),
-                                 .vault = &h->vault,
-                                 .now = now};
+    struct city_options o = {.random = random_system(),
+                             .signer = key_signer(h->log_key),
+                             .vault = &h->vault,
+                             .now = now};
+
+    if (h->log_public != NULL)
+        o.verifier = pubkey_verifier(h->log_public);
+    return o;
 }
 
 /* The database is made under another name and gets its own last: a city exists whole or not at all. */
@@ -259,7 +266,7 @@ int home_create(struct home *h, const struct home_new *n, msec_t now, struct err
     int lock, ret = control_address(h, &control, err);
 
     if (ret == 0)
-        ret = make_dir(h, err);
+        ret = home_make_dir(h, err);
     if (ret == 0)
         ret = home_lock(h, &lock, err);
     if (ret != 0)
@@ -294,6 +301,20 @@ int home_load_reading(struct home *h, struct err *err)
     return ret;
 }
 
+/* To know our own signature again. */
+static int load_public(struct home *h, struct err *err)
+{
+    struct buf der;
+    int ret;
+
+    buf_init(&der, 1024);
+    ret = key_public(h->log_key, &der);
+    if (ret == 0)
+        ret = pubkey_load(buf_slice(&der), &h->log_public, err);
+    buf_release(&der);
+    return ret;
+}
+
 int home_load(struct home *h, struct err *err)
 {
     struct home_path p;
@@ -305,7 +326,7 @@ int home_load(struct home *h, struct err *err)
         ret = key_load(home_file(h, "server.key", &p), &h->server_key, err);
     if (ret == 0)
         ret = key_load(home_file(h, "log.key", &p), &h->log_key, err);
-    return ret;
+    return ret == 0 ? load_public(h, err) : ret;
 }
 
 int home_lock(const struct home *h, int *ret_fd, struct err *err)
@@ -327,10 +348,58 @@ int home_lock(const struct home *h, int *ret_fd, struct err *err)
 int home_open_city(struct home *h, msec_t now, struct city **ret, struct err *err)
 {
     struct city_options o = city_options(h, now);
-    struct home_path p, marker;
+    struct home_path p, marker, heads;
 
     o.marker = home_file(h, "merging", &marker);
+    o.heads = home_file(h, "heads", &heads);
     return city_open(home_file(h, "city.db", &p), &o, ret, err);
+}
+
+/* The heads file knows what the store should have: it was put back behind our back. */
+static int freeze(struct city *city, msec_t now, struct err *err)
+{
+    struct err why = {.ret = 0};
+    int ret;
+
+    if (!city_is_behind(city, &why))
+        return 0;
+    log_error("store: older than it was -> frozen until ztcd recover --close cause=%s", why.text);
+    ret = city_begin(city, now, err);
+    if (ret == 0)
+        ret = city_restart(city, why.text, err);
+    if (ret == 0)
+        return city_commit(city, err);
+    city_rollback(city);
+    return ret;
+}
+
+int home_open_own(struct home *h, msec_t now, struct city **ret, struct err *err)
+{
+    int status = home_open_city(h, now, ret, err);
+
+    if (status == 0)
+        status = freeze(*ret, now, err);
+    if (status != 0) {
+        city_close(*ret);
+        *ret = NULL;
+    }
+    return status;
+}
+
+int home_open_copy(struct home *h, const char *path, msec_t now, struct city **ret,
+                   struct err *err)
+{
+    struct city_options o;
+    struct home_path p;
+    int status = seal_key_load(home_file(h, "vault.key", &p), false, NULL, &h->vault_key, err);
+
+    if (status == 0)
+        status = key_load(home_file(h, "log.key", &p), &h->log_key, err);
+    if (status != 0)
+        return status;
+    h->vault = vault_of(&h->vault_key);
+    o = city_options(h, now);
+    return city_open(path, &o, ret, err);
 }
 
 int home_open_store(struct home *h, struct store **ret, struct err *err)

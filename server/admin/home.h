@@ -4,6 +4,7 @@
  *   ztcd.ini    settings                         log.key          signs heads
  *   ca.pem .key the city's CAs (home_ca.h)       vault.key        encrypts personal data at rest
  *   merging     names the act being merged       blobs/           the bytes of attachments
+ *   heads       where each stream stands         backup           when the last backup was current
  *   ztcd.lock   held by whoever writes           control.sock     for the commands, while it runs */
 #ifndef ZTC_SERVER_HOME_H
 #define ZTC_SERVER_HOME_H
@@ -22,6 +23,7 @@ struct home {
     struct conf conf;
     struct authorities *authorities;
     struct key *server_key, *log_key;
+    struct pubkey *log_public;
     struct seal_key vault_key;
     struct vault vault;
 };
@@ -35,6 +37,9 @@ struct home_path {
     char text[HOME_PATH_MAX + 64];
 };
 const char *home_file(const struct home *h, const char *name, struct home_path *p);
+
+/* Make the directory itself. */
+int home_make_dir(const struct home *h, struct err *err);
 
 /* There is a city in it. */
 bool home_exists(const struct home *h);
@@ -55,7 +60,12 @@ int home_load_reading(struct home *h, struct err *err);
 /* The lock of those who write; *RET_FD holds it until closed. E_BUSY when another process has it. */
 int home_lock(const struct home *h, int *ret_fd, struct err *err);
 
+/* open_own: by the one who holds the lock. A store that is older than the heads file says begins a new life,
+ * which recovers. open_copy: the store file at PATH. */
 int home_open_city(struct home *h, msec_t now, struct city **ret, struct err *err);
+int home_open_own(struct home *h, msec_t now, struct city **ret, struct err *err);
+int home_open_copy(struct home *h, const char *path, msec_t now, struct city **ret,
+                   struct err *err);
 int home_open_store(struct home *h, struct store **ret, struct err *err); /* read-only */
 
 /* "host:port" or "[v6]:port" in two. E_INVALID. */

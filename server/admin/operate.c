@@ -101,9 +101,10 @@ static int read_authorities(void *ctx, struct authorities **ret, struct err *err
 static int serve(struct home *h, struct city *city, struct err *err)
 {
     char listen[HOST_MAX], enrol[HOST_MAX];
-    struct home_path store, blobs, control;
+    struct home_path store, blobs, control, backup;
     struct daemon_options o = {.city = city,
                                .store_path = home_file(h, "city.db", &store),
+                               .backup_path = home_file(h, "backup", &backup),
                                .blobs_path = home_file(h, "blobs", &blobs),
                                .vault = &h->vault,
                                .server_key = h->server_key,
@@ -138,7 +139,7 @@ int cmd_run(const struct args *a, struct err *err)
     if (ret == 0)
         ret = home_load(&h, err);
     if (ret == 0)
-        ret = home_open_city(&h, daemon_clock(), &city, err);
+        ret = home_open_own(&h, daemon_clock(), &city, err);
     if (ret == 0)
         ret = serve(&h, city, err);
     city_close(city);
@@ -274,6 +275,11 @@ int cmd_replica_list(const struct args *a, struct err *err)
 int cmd_quarantine_list(const struct args *a, struct err *err)
 {
     return with_city(a, list_quarantine, err);
+}
+
+int cmd_recover(const struct args *a, struct err *err)
+{
+    return args_has(a, OPT_CLOSE) ? cmd_deed(a, err) : with_city(a, list_recovery, err);
 }
 
 static int verify(struct city *city, const struct args *a, struct err *err)

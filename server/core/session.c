@@ -36,9 +36,11 @@ const struct server_options server_options_preset = {
 static const unsigned successors[] = {
     [SERVER_WAITING] = BIT(GREETING) | BIT(CLOSING) | BIT(CLOSED),
     [SERVER_GREETING] = BIT(ADMITTING) | BIT(CLOSING) | BIT(CLOSED),
-    [SERVER_ADMITTING] = BIT(RENEW_ONLY) | BIT(FORKED) | BIT(SERVING) | BIT(CLOSING) | BIT(CLOSED),
+    [SERVER_ADMITTING] = BIT(RENEW_ONLY) | BIT(FORKED) | BIT(REFILLING) | BIT(SERVING) |
+                         BIT(CLOSING) | BIT(CLOSED),
     [SERVER_RENEW_ONLY] = BIT(CLOSING) | BIT(CLOSED),
     [SERVER_FORKED] = BIT(CLOSING) | BIT(CLOSED),
+    [SERVER_REFILLING] = BIT(CLOSING) | BIT(CLOSED),
     [SERVER_SERVING] = BIT(CLOSING) | BIT(CLOSED),
     [SERVER_CLOSING] = BIT(CLOSED),
     [SERVER_CLOSED] = 0,
@@ -66,6 +68,7 @@ void server_session_check(const struct server_session *s)
             s->due[SERVER_DUE_SLICE] | s->due[SERVER_DUE_HISTORY]) == 0);
     assert(!serving || (s->due[SERVER_DUE_MERGE] != 0) ==
                            (s->answered_n + 1 < s->expect_n && s->hold == 0));
+    assert((s->due[SERVER_DUE_REFILL] != 0) <= (s->state == SERVER_REFILLING));
     assert((s->due[SERVER_DUE_RENEW] != 0) <=
            (s->state == SERVER_RENEW_ONLY || s->state == SERVER_FORKED));
     assert(s->state != SERVER_CLOSING || s->due[SERVER_DUE_DRAIN] != 0);
@@ -109,7 +112,9 @@ void server_session_init(struct server_session *s, const struct server_options *
 
 size_t server_session_frame_max(const struct server_session *s)
 {
-    return s->state == SERVER_SERVING ? FRAME_MAX : FRAME_MAX_STRANGER;
+    bool trusted = s->state == SERVER_SERVING || s->state == SERVER_REFILLING;
+
+    return trusted ? FRAME_MAX : FRAME_MAX_STRANGER;
 }
 
 struct server_stream *server_session_stream(struct server_session *s, uint32_t stream)
@@ -126,7 +131,8 @@ struct server_stream *server_session_stream(struct server_session *s, uint32_t s
 static bool is_ours(int cause)
 {
     return cause == E_NOMEM || cause == E_IO || cause == E_FULL || cause == E_BUSY ||
-           cause == E_READONLY || cause == E_INTERNAL || cause == E_CORRUPT || cause == E_CLOSED;
+           cause == E_READONLY || cause == E_INTERNAL || cause == E_CORRUPT ||
+           cause == E_CLOSED || cause == E_RECOVERING;
 }
 
 static void say_bye(struct server_session *s, const struct server_event *ev,
@@ -146,6 +152,12 @@ static void say_bye(struct server_session *s, const struct server_event *ev,
     s->due[SERVER_DUE_DRAIN] = ev->now + s->options->drain_within;
     server_session_move(s, SERVER_CLOSING);
     up->close = SERVER_CLOSE_FLUSHED;
+}
+
+void server_session_bye(struct server_session *s, const struct server_event *ev,
+                        struct server_update *up, int cause, uint32_t retry_after)
+{
+    say_bye(s, ev, up, cause, retry_after);
 }
 
 void server_session_fail(struct server_session *s, const struct server_event *ev,
@@ -202,7 +214,8 @@ static void on_timer(struct server_session *s, const struct server_event *ev,
         server_session_fail(s, ev, up, s->state == SERVER_FORKED ? E_FORK : E_EXPIRED);
     } else if (late[SERVER_DUE_FACTS] || late[SERVER_DUE_MERGE] || late[SERVER_DUE_READ] ||
                late[SERVER_DUE_REFUSALS] || late[SERVER_DUE_SLICE] || late[SERVER_DUE_HISTORY] ||
-               late[SERVER_DUE_TELL] || late[SERVER_DUE_BLOB] || late[SERVER_DUE_ISSUE]) {
+               late[SERVER_DUE_TELL] || late[SERVER_DUE_REFILL] || late[SERVER_DUE_BLOB] ||
+               late[SERVER_DUE_ISSUE]) {
         server_session_fail(s, ev, up, E_BUSY);
     }
 }
@@ -319,8 +332,11 @@ static Ztc__Welcome__Identity judge(const struct server_session *s, const struct
 {
     bool forked = s->own_n < f->accepted_n ||
                   (s->own_n == f->accepted_n && !same(s->own_chain, f->accepted_chain)) ||
-                  (s->has_acked && !same(s->acked_chain, f->acked_chain));
+                  (s->has_acked && s->acked_n <= f->accepted_n &&
+                   !same(s->acked_chain, f->acked_chain));
 
+    if (f->restored)
+        return forked ? ZTC__WELCOME__IDENTITY__FORKED : ZTC__WELCOME__IDENTITY__AHEAD;
     if (s->has_acked && s->acked_n > f->accepted_n)
         return ZTC__WELCOME__IDENTITY__AHEAD;
     for (size_t i = 0; i < SERVER_STREAMS; i++) {
@@ -334,7 +350,7 @@ static Ztc__Welcome__Identity judge(const struct server_session *s, const struct
 /* Up to what is answered both sides say the same: only what it has made since is another's. */
 static bool is_mendable(const struct server_session *s, const struct server_facts *f)
 {
-    return f->standing == SERVER_FULL && s->has_acked && same(s->acked_chain, f->acked_chain) &&
+    return f->standing == SERVER_FULL && !f->restored && s->has_acked && same(s->acked_chain, f->acked_chain) &&
            f->cursor_ok[0] && f->cursor_ok[1];
 }
 
@@ -368,6 +384,7 @@ static void put_welcome(const struct server_session *s, const struct server_even
     m.ping_every = s->options->ping_every;
     m.dead_after = s->options->dead_after;
     m.identity = identity;
+    m.has_restored = m.restored = f->restored;
     m.has_standing = f->standing != SERVER_FULL;
     m.standing = f->standing == SERVER_MAY_RENEW ? ZTC__WELCOME__STANDING__RENEW_ONLY
                                                  : ZTC__WELCOME__STANDING__HAND_IN;
@@ -398,6 +415,10 @@ static void on_facts(struct server_session *s, const struct server_event *ev,
     s->hands_in = f->standing == SERVER_MAY_HAND_IN;
     identity = judge(s, f);
     put_welcome(s, ev, up, identity);
+    if (identity == ZTC__WELCOME__IDENTITY__AHEAD && f->restored) {
+        server_refill_start(s, ev, up);
+        return;
+    }
     if (identity == ZTC__WELCOME__IDENTITY__FORKED && is_mendable(s, f)) {
         server_session_move(s, SERVER_FORKED);
         await(s, SERVER_DUE_RENEW, ev->now, s->options->hello_within);
@@ -594,6 +615,9 @@ static void dispatch(struct server_session *s, const struct server_event *ev,
         if (s->state == SERVER_SERVING)
             on_decided(s);
         break;
+    case SERVER_REFILLED:
+        server_refill_taken(s, ev, up);
+        break;
     case SERVER_BLOB:
         server_blob_answered(s, ev, up);
         break;
@@ -625,7 +649,7 @@ static uint64_t reached(const struct server_session *s)
     uint64_t sum = s->answered_n + s->expect_n;
 
     for (size_t i = 0; i < SERVER_STREAMS; i++)
-        sum += s->streams[i].sent;
+        sum += s->state == SERVER_REFILLING ? s->streams[i].ask_from : s->streams[i].sent;
     return sum;
 }
 

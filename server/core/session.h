@@ -13,6 +13,9 @@
  * it may ask for a new identity and nothing else. A replica that was retired is SERVED one way: what it hands in goes to the
  * quarantine, and no entry goes down.
  *
+ * A county that has more than a city that was restored leads from ADMITTING to REFILLING (refill.c): it hands
+ * entries back, then leaves and comes again.
+ *
  * In SERVING two flows run side by side and neither waits for the other:
  *  - up:   Push -> checked, decoded -> submit -> merged -> (entries, Refused)
  *  - down: heads advance -> read request -> batch ready -> Entries, `shared` always before the site
@@ -37,6 +40,7 @@
     X(ADMITTING, "admitting") /* for what the store knows of the replica */                        \
     X(RENEW_ONLY, "renew-only")                                                                    \
     X(FORKED, "forked")                                                                            \
+    X(REFILLING, "refilling") /* the city was restored, the county hands back what it has */           \
     X(SERVING, "serving")                                                                          \
     X(CLOSING, "closing") /* Bye is in the output */                                               \
     X(CLOSED, "closed")
@@ -76,6 +80,7 @@ enum server_due {
     SERVER_DUE_READ,
     SERVER_DUE_REFUSALS,
     SERVER_DUE_SLICE,
+    SERVER_DUE_REFILL, /* REFILLING: the peer, or the store */
     SERVER_DUE_HISTORY,
     SERVER_DUE_RENEW, /* RENEW_ONLY, FORKED: what the peer came to ask for, then its end */
     SERVER_DUE_ISSUE, /* a certificate, or word on where the chains part */
@@ -89,9 +94,17 @@ struct server_stream {
     uint32_t stream;
     uint64_t sent; /* last seq given to the peer */
     uint64_t head; /* last committed seq known */
-    uint64_t welcomed; /* the head that Welcome showed */
     bool loading;  /* its snapshot has not ended and was not declined: no entries */
-    uint64_t stop_at; /* a batch ends here: an answer about tables is of this seq */
+    bool back;     /* REFILLING: it must go back to back_to */
+    union {
+        struct { /* SERVING */
+            uint64_t welcomed; /* the head that Welcome showed */
+            uint64_t stop_at;  /* a batch ends here: an answer about tables is of this seq */
+        };
+        struct { /* REFILLING: entries to be handed back, none when from > upto */
+            uint64_t first_asked, ask_from, ask_upto, back_to;
+        };
+    };
 };
 
 struct server_session {
@@ -117,6 +130,8 @@ struct server_session {
     uint64_t refusals_from;  /* further stored refusals to read and send; 0: none */
     unsigned renewals;       /* asked for in this session */
     unsigned identity_asks;  /* likewise */
+    bool refilled;           /* something was handed back */
+    bool gone_back;          /* it was told to go back */
     bool hands_in;           /* retired: it receives nothing */
     bool decided;            /* while refusals are being read: read them once more */
     struct server_lane lanes[SERVER_LANES];
@@ -168,6 +183,12 @@ struct server_facts {
     uint8_t accepted_chain[HASH_SIZE];        /* of the replica's changes at accepted_n */
     uint8_t acked_chain[HASH_SIZE];           /* at the Hello's acked_n, when <= accepted_n */
     struct server_head heads[SERVER_STREAMS]; /* of `shared` and the site's stream */
+    bool restored; /* the city was: what the county has above it is no fork */
+    struct {
+        uint64_t from_seq, upto_seq; /* it can prove them; none when from > upto */
+        bool back;
+        uint64_t back_to;
+    } refill[SERVER_STREAMS];
     bool cursor_ok[SERVER_STREAMS]; /* the log has the cursor's hash there (or seq is 0) */
     const struct server_signed *signed_heads; /* for Welcome, `city` among them */
     size_t n_signed_heads;                    /* at most WIRE_HEADS_MAX */
@@ -203,6 +224,7 @@ enum server_event_kind {
     SERVER_DECIDED,  /* stored refusals have changed: read and send them again */
     SERVER_TOLD,     /* answer to tell */
     SERVER_NOTED,    /* a repaired is durable */
+    SERVER_REFILLED, /* answer to refill */
     SERVER_BLOB,     /* answer to blob */
     SERVER_DRAINED,  /* the socket took output */
     SERVER_TIMER,    /* the deadline has come (early or late does no harm) */
@@ -262,6 +284,9 @@ struct server_event {
             uint32_t k; /* 0: no identity was asked for */
             struct server_issued issued; /* its certificate; ret of all of this */
         } identity;
+        struct {
+            int ret; /* E_AUTH: not under a head of this city */
+        } refilled;
         struct server_blob_answer blob;
         int hold;      /* SERVER_HOLD: why; 0: it takes again */
         struct {
@@ -335,6 +360,15 @@ struct server_update {
     } history;
     const Ztc__DigestAsk *tell;           /* answer SERVER_TOLD */
     const Ztc__Repaired *repaired;        /* store it; answer SERVER_NOTED, unless that fails */
+
+    /* Keep these entries aside; with the last of a stream take them all, if they prove right. */
+    struct {
+        const Ztc__EntriesBody *body; /* NULL: none */
+        uint32_t stream;
+        uint64_t first_seq;
+        uint64_t from_seq; /* the first of the stream that was asked for */
+        bool last;
+    } refill;
 
     uint64_t read_refusals_from; /* 0: none; answer SERVER_REFUSALS */
 

@@ -57,6 +57,19 @@ int server_session_recv_identity(struct server_session *s, const struct server_e
 void server_session_identity(struct server_session *s, const struct server_event *ev,
                              struct server_update *up);
 
+/* Say Bye and begin to close. */
+void server_session_bye(struct server_session *s, const struct server_event *ev,
+                        struct server_update *up, int cause, uint32_t retry_after);
+
+/* ---- refill.c ---- */
+
+void server_refill_start(struct server_session *s, const struct server_event *ev,
+                         struct server_update *up);
+int server_refill_recv(struct server_session *s, const struct server_event *ev,
+                       struct server_update *up);
+void server_refill_taken(struct server_session *s, const struct server_event *ev,
+                         struct server_update *up);
+
 /* ---- blob.c ---- */
 
 int server_blob_recv_have(struct server_session *s, const struct server_event *ev,

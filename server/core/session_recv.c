@@ -236,7 +236,7 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
             ret = server_snapshot_recv_history_ask(s, ev, up);
         break;
     case ZTC__FRAME__KIND_PING:
-        if (serving || renewing || forked)
+        if (serving || renewing || forked || s->state == SERVER_REFILLING)
             ret = recv_ping(s, ev, up);
         break;
     case ZTC__FRAME__KIND_DIGEST_ASK:
@@ -246,6 +246,10 @@ void server_session_recv(struct server_session *s, const struct server_event *ev
     case ZTC__FRAME__KIND_REPAIRED:
         if (serving)
             ret = server_digest_recv_repaired(s, ev, up);
+        break;
+    case ZTC__FRAME__KIND_REFILL:
+        if (s->state == SERVER_REFILLING)
+            ret = server_refill_recv(s, ev, up);
         break;
     case ZTC__FRAME__KIND_BLOB_HAVE:
         if (serving)

@@ -252,7 +252,6 @@ static int start_sync(struct daemon *d, struct err *err)
                                   .hasher = city_hasher(d->o->city),
                                   .clock = daemon_clock,
                                   .blobs = d->o->blobs_path,
-                                  .incarnation = city_incarnation(d->o->city),
                                   .host = d->o->listen_host,
                                   .port = d->o->listen_port};
     const char *told = d->o->advertise[0] != '\0' ? d->o->advertise : d->o->listen_host;

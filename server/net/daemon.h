@@ -32,6 +32,7 @@ typedef int (*daemon_deed)(void *ctx, struct city *city, msec_t now, int argc, c
 struct daemon_options {
     struct city *city;
     const char *store_path;
+    const char *backup_path; /* says when the last backup was current */
     const char *blobs_path; /* a folder that is there */
     const struct vault *vault;
     struct key *server_key, *log_key;

@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "server/store/city_blob.h"
+#include "server/store/city_recover.h"
 
 #include <stdio.h>
 
@@ -35,6 +36,8 @@ struct status_job {
     struct buf offices;  /* struct office */
     struct buf streams;  /* an array, as JSON */
     struct city_blob_counts blobs;
+    struct city_recovery recovery;
+    msec_t backup_at; /* when a copy was last known equal to the store; 0: never */
 };
 
 /* ---- on the writer's thread ---- */
@@ -98,6 +101,20 @@ static int put_stream(void *ctx, const struct stream_head *h)
     return 0;
 }
 
+/* The word that `ztcd backup` leaves: milliseconds first. */
+static msec_t read_backup(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    unsigned long long at = 0;
+
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%llu", &at) != 1)
+        at = 0;
+    (void)fclose(f); /* it was only read */
+    return at;
+}
+
 static int run_status(struct write_job *job, struct city *city, struct err *err)
 {
     struct status_job *s = (struct status_job *)job;
@@ -115,6 +132,9 @@ static int run_status(struct write_job *job, struct city *city, struct err *err)
     json_array_end(&j);
     if (ret == 0)
         ret = city_blob_count(city_store(city), NULL, &s->blobs, err);
+    if (ret == 0)
+        ret = city_recovery(city, &s->recovery, err);
+    s->backup_at = read_backup(s->daemon->o->backup_path);
     return ret;
 }
 
@@ -290,6 +310,8 @@ static const char *session_words(enum server_state state)
         return "正在换证书";
     case SERVER_FORKED:
         return "身份重复，正在换身份";
+    case SERVER_REFILLING:
+        return "正在交回市级缺少的内容";
     case SERVER_SERVING:
         return "在线";
     case SERVER_CLOSING:
@@ -488,10 +510,51 @@ static void put_authorities(struct json *j, const struct authorities *a)
     json_array_end(j);
 }
 
+static msec_t backup_age(const struct status_job *s)
+{
+    msec_t now = daemon_clock();
+
+    return now > s->backup_at ? now - s->backup_at : 0;
+}
+
+static void put_recovery(struct json *j, const struct status_job *s)
+{
+    const struct city_recovery *r = &s->recovery;
+
+    json_kv_bool(j, "recovering", r->on);
+    json_key(j, "refill");
+    json_object(j);
+    json_kv_uint(j, "taken", r->taken);
+    json_kv_uint(j, "late", r->late);
+    json_kv_uint(j, "refused", r->refused);
+    json_kv_str(j, "refused_why", r->refused > 0 ? r->refused_text : NULL);
+    json_object_end(j);
+    json_key(j, "backup_age_s");
+    if (s->backup_at == 0)
+        json_null(j);
+    else
+        json_uint(j, backup_age(s) / 1000);
+}
+
+static void text_recovery(struct buf *out, const struct status_job *s)
+{
+    const struct city_recovery *r = &s->recovery;
+
+    if (r->on)
+        buf_printf(out, "%s：%s，暂不接收更改，ztcd recover 显示进展\n", err_code(E_RECOVERING), r->why);
+    if (r->refused > 0)
+        buf_printf(out, "交回的内容有 %llu 次校验不过，没有采用：%s\n", (unsigned long long)r->refused,
+                   r->refused_text);
+    if (s->backup_at == 0)
+        buf_printf(out, "从未备份\n");
+    else
+        buf_printf(out, "备份：%llu 分钟前\n", (unsigned long long)(backup_age(s) / 60000));
+}
+
 static void put_status(struct json *j, struct status_job *s)
 {
     struct daemon *d = s->daemon;
-    struct id incarnation = city_incarnation(d->o->city);
+    struct id incarnation = s->recovery.incarnation;
     struct id ledger = city_ledger(d->o->city);
     char id[ID_TEXT_SIZE];
 
@@ -511,6 +574,7 @@ static void put_status(struct json *j, struct status_job *s)
     json_raw(j, buf_slice(&s->streams));
     json_kv_uint(j, "blobs_pending", s->blobs.waiting);
     json_kv_uint(j, "blobs_lost", s->blobs.lost);
+    put_recovery(j, s);
     put_counts(j, d);
     put_store(j, d);
     json_object_end(j);
@@ -535,6 +599,7 @@ static void put_text(const struct status_job *s, struct buf *out)
     if (s->blobs.waiting + s->blobs.lost > 0)
         buf_printf(out, "附件：待收到 %llu，已丢失 %llu\n", (unsigned long long)s->blobs.waiting,
                    (unsigned long long)s->blobs.lost);
+    text_recovery(out, s);
     text_offices(out, s);
 }
 

@@ -19,6 +19,21 @@ struct ending {
     struct sync_ending end;
 };
 
+/* A head that a Hello showed, for what is handed back under it. */
+struct shown_head {
+    size_t head_len, signature_len;
+    uint8_t head[WIRE_SIGNED_MAX], signature[WIRE_SIGNED_MAX];
+};
+
+/* What a recovery keeps of a Hello. */
+struct hearing {
+    struct id replica;
+    uint32_t streams[SERVER_STREAMS + 1];
+    uint64_t shown[SERVER_STREAMS + 1];
+    uint64_t adopt_n; /* 0: nothing */
+    uint8_t adopt_chain[HASH_SIZE];
+};
+
 struct sync_port {
     uv_loop_t *loop;
     struct net *net;
@@ -29,7 +44,7 @@ struct sync_port {
     const struct hasher *hasher;
     msec_t (*clock)(void);
     const char *blobs; /* the folder of attachments' bytes */
-    struct id incarnation;
+    unsigned jobs; /* of no connection, under way */
     struct authorities *authorities;
     struct listener *listener;
     uv_timer_t sweep;  /* deadlines */
@@ -78,6 +93,7 @@ struct conn {
     } claim;
     struct blob_job *blobs[SERVER_LANES]; /* under way; NULL: none */
     struct merge_job *merges, **merges_last; /* all of them, in order: hashed, then written */
+    struct shown_head shown[SERVER_STREAMS];
     uint8_t own_chain[HASH_SIZE]; /* of the replica's changes, as far as its pushes are hashed */
 };
 
@@ -126,6 +142,13 @@ int conn_read_history(struct conn *c, const struct server_update *up);
 int conn_tell(struct conn *c, const Ztc__DigestAsk *m);
 int conn_note(struct conn *c, const Ztc__Repaired *m);
 
+/* ---- uv_conn_refill.c ---- */
+
+/* The store begins a new life, which recovers. */
+void conn_freeze(struct sync_port *p);
+void conn_heard(struct conn *c, const struct hearing *h);
+int conn_refill(struct conn *c, const struct server_update *up);
+
 /* ---- uv_conn_renew.c ---- */
 
 int conn_renew(struct conn *c, const Ztc__Renew *m);
@@ -141,6 +164,7 @@ void port_ended(struct sync_port *p, const struct id *replica, int cause);
 
 void port_refused(struct sync_port *p, const char *who, int ret, const char *text);
 void port_conn_gone(struct sync_port *p);
+void port_released(struct sync_port *p); /* a job of its own has ended */
 
 /* Other connections of the same replica end: the newest is the one that lives. */
 void port_supersede(struct sync_port *p, const struct conn *newest);

@@ -94,6 +94,8 @@ static void start(struct conn *c, const struct server_update *up)
         ret = conn_tell(c, up->tell);
     if (ret == 0 && up->repaired != NULL)
         ret = conn_note(c, up->repaired);
+    if (ret == 0 && up->refill.body != NULL)
+        ret = conn_refill(c, up);
     if (ret == 0 && up->renew != NULL)
         ret = conn_renew(c, up->renew);
     if (ret == 0 && up->identity != NULL)

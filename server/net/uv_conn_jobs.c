@@ -4,6 +4,7 @@
  * Every job owns its memory and counts in conn->jobs; its `done` makes an event of the result. */
 #include "server/core/prepare.h"
 #include "server/net/sync_internal.h"
+#include "server/store/city_recover.h"
 
 #include <string.h>
 
@@ -67,12 +68,14 @@ struct facts_job {
     struct replica_claim claim;
     uint64_t acked_n;
     uint64_t unanswered_from; /* the same, where Hello said it; else UINT64_MAX */
-    struct {
-        uint64_t seq;
-        uint8_t hash[HASH_SIZE];
-    } cursors[SERVER_STREAMS];
+    uint8_t acked_chain[HASH_SIZE];
+    struct city_cursor cursors[SERVER_STREAMS];
+    struct city_cursor witness; /* of `city`: its head only */
     struct server_facts facts;
     struct server_signed heads[SERVER_STREAMS + 1];
+    uint64_t shown[SERVER_STREAMS + 1]; /* seqs of its heads of the two streams and of `city`, when they are ours */
+    bool recovering;
+    uint64_t adopt_n;                   /* what it knows answered and this store did not; 0: nothing */
 };
 
 static uint32_t facts_stream(const struct facts_job *j, size_t i)
@@ -131,19 +134,50 @@ static int read_heads(struct facts_job *j, struct city *city)
     return 0;
 }
 
-static int check_cursor(struct facts_job *j, struct city *city, size_t i, struct err *err)
+/* How the replica's cursors stand to this store. E_RECOVERING: one proves that the store is older than it
+ * should be, which freezes it. */
+static int check_cursors(struct facts_job *j, struct city *city, struct err *err)
 {
-    struct entry e;
-    int ret;
+    struct city_stand stand;
+    int ret = 0;
 
-    j->facts.cursor_ok[i] = true;
-    if (j->cursors[i].seq == 0 || j->cursors[i].seq > j->facts.heads[i].seq)
-        return 0; /* ahead: the session sees that by itself */
-    ret = store_entry_get(city_store(city), facts_stream(j, i), j->cursors[i].seq, &j->arena, &e,
-                          err);
+    for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++) {
+        j->cursors[i].stream = facts_stream(j, i);
+        ret = city_stand(city, &j->cursors[i], &stand, err);
+        if (ret == 0 && stand.place == PLACE_FREEZES)
+            return E_RECOVERING;
+        j->facts.cursor_ok[i] = stand.place != PLACE_FORKED;
+        j->facts.restored = j->facts.restored || stand.place == PLACE_OTHER_LIFE;
+        j->facts.refill[i].from_seq = stand.ask_from;
+        j->facts.refill[i].upto_seq = stand.ask_upto;
+        j->facts.refill[i].back = stand.back;
+        j->facts.refill[i].back_to = stand.back_to;
+        j->shown[i] = stand.shown;
+    }
+    j->witness.stream = STREAM_CITY;
     if (ret == 0)
-        j->facts.cursor_ok[i] = memcmp(e.hash, j->cursors[i].hash, HASH_SIZE) == 0;
-    return ret;
+        ret = city_stand(city, &j->witness, &stand, err);
+    j->shown[SERVER_STREAMS] = stand.shown;
+    return ret == 0 && stand.place == PLACE_FREEZES ? E_RECOVERING : ret;
+}
+
+/* Chains of the replica's own changes; of a number that came back without one, its own word is all there is. */
+static int check_own(struct facts_job *j, struct city *city, const struct replica_row *r,
+                     struct err *err)
+{
+    bool news = j->acked_n > r->accepted_n && city_was_restored(city) && !j->facts.restored;
+    int ret = 0;
+
+    j->facts.accepted_n = r->accepted_n;
+    memcpy(j->facts.accepted_chain, r->own_chain, HASH_SIZE);
+    memcpy(j->facts.acked_chain, j->acked_chain, HASH_SIZE);
+    if (news) {
+        j->facts.accepted_n = j->adopt_n = j->acked_n;
+        memcpy(j->facts.accepted_chain, j->acked_chain, HASH_SIZE);
+    } else if (j->acked_n <= r->accepted_n) {
+        ret = city_replica_chain(city, &j->replica, j->acked_n, j->facts.acked_chain, err);
+    }
+    return ret == E_NOTFOUND && city_was_restored(city) ? 0 : ret;
 }
 
 static int run_facts(struct write_job *job, struct city *city, struct err *err)
@@ -159,21 +193,35 @@ static int run_facts(struct write_job *job, struct city *city, struct err *err)
         ret = check_identity(j, city, &r, err);
     if (ret == 0)
         ret = read_heads(j, city);
-    for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++)
-        ret = check_cursor(j, city, i, err);
-    if (ret == 0 && j->acked_n <= r.accepted_n)
-        ret = city_replica_chain(city, &j->replica, j->acked_n, j->facts.acked_chain, err);
+    if (ret == 0)
+        ret = check_cursors(j, city, err);
+    if (ret == 0)
+        ret = check_own(j, city, &r, err);
     if (ret == 0)
         ret = read_refusals(city, &j->replica, j->unanswered_from, 0, REFUSALS_CHUNK, &j->arena,
                             &refusals, err);
     if (ret != 0)
         return ret;
-    j->facts.accepted_n = r.accepted_n;
-    memcpy(j->facts.accepted_chain, r.own_chain, HASH_SIZE);
+    j->facts.incarnation = city_incarnation(city);
+    j->recovering = city_recovering(city);
     j->facts.refusals = refusals.at;
     j->facts.n_refusals = refusals.n;
     j->facts.more_refusals = refusals.more;
     return 0;
+}
+
+/* What a recovery wants to know of it, before anything else it says is written. */
+static void tell_hearing(struct facts_job *j)
+{
+    struct hearing h = {.replica = j->replica, .adopt_n = j->adopt_n};
+
+    for (size_t i = 0; i < SERVER_STREAMS + 1; i++) {
+        h.streams[i] = i == SERVER_STREAMS ? STREAM_CITY : facts_stream(j, i);
+        h.shown[i] = j->shown[i];
+    }
+    memcpy(h.adopt_chain, j->acked_chain, HASH_SIZE);
+    if (h.adopt_n != 0 || j->recovering)
+        conn_heard(j->conn, &h);
 }
 
 static void facts_done(struct write_job *job)
@@ -183,6 +231,10 @@ static void facts_done(struct write_job *job)
     struct server_event ev = conn_event(c, SERVER_FACTS);
 
     memcpy(c->own_chain, j->facts.accepted_chain, HASH_SIZE);
+    if (job->ret == E_RECOVERING)
+        conn_freeze(c->port);
+    if (job->ret == 0)
+        tell_hearing(j);
     ev.facts.ret = job->ret;
     ev.facts.facts = &j->facts;
     c->held++;
@@ -201,8 +253,43 @@ static void take_cursors(struct facts_job *j, const Ztc__Hello *m)
                 continue;
             j->cursors[k].seq = m->cursors[i]->seq;
             memcpy(j->cursors[k].hash, m->cursors[i]->hash.data, HASH_SIZE);
+            memcpy(j->cursors[k].incarnation.b, m->cursors[i]->incarnation.data, ID_SIZE);
         }
     }
+}
+
+static void keep_shown(struct shown_head *to, const Ztc__SignedHead *from)
+{
+    to->head_len = from->head.len; /* within WIRE_SIGNED_MAX: checked with the frame */
+    to->signature_len = from->signature.len;
+    memcpy(to->head, from->head.data, to->head_len);
+    memcpy(to->signature, from->signature.data, to->signature_len);
+}
+
+static int take_head(struct facts_job *j, struct city_cursor *to, const Ztc__SignedHead *from)
+{
+    to->head = wire_slice(from->head);
+    to->signature = wire_slice(from->signature);
+    return dup_slice(&j->arena, &to->head) | dup_slice(&j->arena, &to->signature);
+}
+
+/* The frame is gone when the job runs: what it shows is copied. */
+static int take_heads(struct facts_job *j, const Ztc__Hello *m)
+{
+    int ret = m->city_head != NULL ? take_head(j, &j->witness, m->city_head) : 0;
+    struct head h;
+
+    for (size_t i = 0; ret == 0 && i < m->n_heads; i++) {
+        if (head_decode(wire_slice(m->heads[i]->head), &h) != 0)
+            continue; /* of a later form: no proof to us */
+        for (size_t k = 0; ret == 0 && k < SERVER_STREAMS; k++) {
+            if (h.stream != facts_stream(j, k))
+                continue;
+            ret = take_head(j, &j->cursors[k], m->heads[i]);
+            keep_shown(&j->conn->shown[k], m->heads[i]);
+        }
+    }
+    return ret == 0 ? 0 : E_NOMEM;
 }
 
 /* ---- what the replica says of itself ---- */
@@ -303,11 +390,17 @@ int conn_ask(struct conn *c, const Ztc__Hello *m)
     j->claim = c->claim;
     j->acked_n = m->has_acked_n ? m->acked_n : 0;
     j->unanswered_from = m->has_acked_n ? m->acked_n : UINT64_MAX;
-    j->facts.incarnation = c->port->incarnation;
+    if (m->has_acked_n)
+        memcpy(j->acked_chain, m->acked_chain.data, HASH_SIZE);
     j->facts.catalogue = CATALOGUE_VERSION;
     j->facts.has_authorities = true;
     memcpy(j->facts.authorities, c->port->authorities->digest, HASH_SIZE);
     take_cursors(j, m);
+    if (take_heads(j, m) != 0) {
+        arena_release(&j->arena);
+        mem_free(j);
+        return E_NOMEM;
+    }
     c->jobs++;
     writer_submit(c->port->writer, &j->job);
     submit_hello(c, m);

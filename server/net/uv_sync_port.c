@@ -90,7 +90,7 @@ static void maybe_closed(struct sync_port *p)
     void (*cb)(void *ctx) = p->close_cb;
     void *ctx = p->close_ctx;
 
-    if (cb == NULL || p->handles > 0 || p->listener != NULL || p->conns != NULL)
+    if (cb == NULL || p->handles > 0 || p->jobs > 0 || p->listener != NULL || p->conns != NULL)
         return;
     body_codec_release(&p->codec);
     feed_free(p->feed);
@@ -98,6 +98,12 @@ static void maybe_closed(struct sync_port *p)
     mem_free(p->endings);
     mem_free(p);
     cb(ctx);
+}
+
+void port_released(struct sync_port *p)
+{
+    p->jobs--;
+    maybe_closed(p);
 }
 
 void port_conn_gone(struct sync_port *p)
@@ -141,7 +147,7 @@ static void watch_store(struct sync_port *p)
     int hold;
 
     writer_status(p->writer, &w);
-    hold = w.refused ? w.cause.ret : 0;
+    hold = w.refused ? w.cause.ret : w.recovering ? E_RECOVERING : 0;
     if (hold == p->hold)
         return;
     p->hold = hold;
@@ -210,7 +216,6 @@ int sync_port_new(const struct sync_port_options *o, struct sync_port **ret, str
     p->hasher = o->hasher;
     p->clock = o->clock;
     p->blobs = o->blobs;
-    p->incarnation = o->incarnation;
     p->authorities = authorities_ref(o->authorities);
     body_codec_init(&p->codec);
     status = feed_new(on_heads, p, &p->feed, err);
@@ -223,6 +228,7 @@ int sync_port_new(const struct sync_port_options *o, struct sync_port **ret, str
         return status;
     }
     start_handles(p);
+    watch_store(p);
     *ret = p;
     return 0;
 }

@@ -27,7 +27,6 @@ struct sync_port_options {
     msec_t (*clock)(void); /* the city's time */
     const char *blobs;     /* the folder of attachments' bytes; borrowed */
     struct random random;
-    struct id incarnation;
     const char *host;
     uint16_t port;
 };

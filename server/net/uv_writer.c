@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "server/net/uv_checkpoint.h"
+#include "server/store/city_recover.h"
 
 #define GROUP_MAX_CHANGES 8192
 #define GROUP_MAX_BYTES   (8u << 20)
@@ -264,6 +265,7 @@ static void count_group(struct writer *w)
     if (w->status.refused)
         log_info("store: writes are taken again");
     w->status.refused = false;
+    w->status.recovering = city_recovering(w->city);
     uv_mutex_unlock(&w->mutex);
 }
 
@@ -527,6 +529,7 @@ int writer_new(const struct writer_options *o, struct writer **ret, struct err *
     w->advanced = o->advanced;
     w->settled = o->settled;
     w->ctx = o->ctx;
+    w->status.recovering = city_recovering(o->city);
     list_init(&w->queue);
     list_init(&w->outbox);
     list_init(&w->group);

@@ -64,6 +64,7 @@ struct writer_options {
 };
 
 struct writer_status {
+    bool recovering;        /* the city was restored: no seq is assigned */
     bool refused;           /* the store takes nothing at present */
     struct err cause;       /* the last failure of the store */
     msec_t since;           /* of `refused` */

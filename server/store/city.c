@@ -11,7 +11,7 @@ extern const char embed_0101_city[];
 extern const char embed_0102_certificate[];
 extern const char embed_0103_statement[];
 extern const char embed_0104_quarantine[];
-extern const char embed_0105_blob[], embed_0106_repair[], embed_0107_successor[];
+extern const char embed_0105_blob[], embed_0106_repair[], embed_0107_successor[], embed_0108_recover[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
@@ -102,6 +102,35 @@ static const char *const statements[CS_COUNT] = {
     [CS_CERT_PUT] = "INSERT OR REPLACE INTO certificate (no, next, serial, fingerprint, key,"
                     " authority, not_after) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [CS_CERT_DROP] = "DELETE FROM certificate WHERE no = ?1 AND next = 1",
+    [CS_LIFE_PUT] = "INSERT INTO life (incarnation, ended_at, why) VALUES (?1, ?2, ?3)",
+    [CS_LIFE_END] = "INSERT INTO life_end (incarnation, stream, seq)"
+                    " SELECT incarnation, ?1, ?2 FROM life WHERE closed_at IS NULL",
+    [CS_LIFE_CLOSE] = "UPDATE life SET closed_at = ?1, closed_by = ?2 WHERE closed_at IS NULL",
+    /* One that this store never heard of (restored twice) ended no later than the last it knows. */
+    [CS_LIFE_ENDED] = "SELECT coalesce((SELECT seq FROM life_end WHERE incarnation = ?1 AND"
+                      " stream = ?2), (SELECT e.seq FROM life_end e JOIN life l ON"
+                      " l.incarnation = e.incarnation WHERE e.stream = ?2"
+                      " ORDER BY l.ended_at DESC LIMIT 1), 0)",
+    [CS_LIFE_LAST] = "SELECT why FROM life ORDER BY ended_at DESC LIMIT 1",
+    [CS_HEARD_PUT] = "INSERT INTO heard (no, at) VALUES (?1, ?2)"
+                     " ON CONFLICT (no) DO UPDATE SET at = excluded.at",
+    [CS_HEARD_GET] = "SELECT at FROM heard WHERE no = ?1",
+    [CS_SHOWN_PUT] = "INSERT INTO shown (stream, seq, no, at) VALUES (?1, ?2, ?3, ?4)"
+                     " ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, no = excluded.no,"
+                     " at = excluded.at WHERE excluded.seq > seq",
+    [CS_SHOWN_GET] = "SELECT seq FROM shown WHERE stream = ?1",
+    [CS_PROCESSED_ADOPT] = "INSERT INTO processed (pos, seq, chain) VALUES (?1, 0, ?2)"
+                           " ON CONFLICT (pos) DO UPDATE SET chain = excluded.chain",
+    [CS_PROCESSED_FOUND] = "INSERT INTO processed (pos, seq, chain) VALUES (?1, ?2, ?3)"
+                           " ON CONFLICT (pos) DO UPDATE SET seq = excluded.seq, chain ="
+                           " CASE WHEN length(excluded.chain) > 0 THEN excluded.chain ELSE chain END",
+    [CS_REFILL_PUT] = "INSERT OR REPLACE INTO refill (no, pos, received_at, verdict, bytes, side)"
+                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [CS_REFILL_EACH] = "SELECT pos, received_at, verdict, bytes, side FROM refill"
+                       " WHERE no = ?1 AND pos BETWEEN ?2 AND ?3 ORDER BY pos",
+    [CS_REFILL_DROP] = "DELETE FROM refill WHERE no = ?1",
+    [CS_COUNTER_RAISE] = "INSERT INTO counter (series, last) VALUES (?1, ?2) ON CONFLICT (series)"
+                         " DO UPDATE SET last = excluded.last WHERE excluded.last > last",
     [CS_CERT_USED] = "UPDATE replica SET serial = ?2, fingerprint = ?3 WHERE no = ?1",
 };
 
@@ -113,6 +142,7 @@ static const struct store_step city_steps[] = {
     {"0105_blob", embed_0105_blob},
     {"0106_repair", embed_0106_repair},
     {"0107_successor", embed_0107_successor},
+    {"0108_recover", embed_0108_recover},
     {NULL, NULL},
 };
 
@@ -223,6 +253,8 @@ static struct city *new_city(const struct city_options *o)
         return NULL;
     c->random = o->random;
     c->signer = o->signer;
+    c->verifier = o->verifier;
+    c->vault = o->vault;
     c->hasher = o->hasher;
     c->on_act = o->on_act;
     c->on_act_ctx = o->on_act_ctx;
@@ -269,6 +301,10 @@ int city_open(const char *path, const struct city_options *o, struct city **ret,
         if (status == 0)
             status = store_meta_put_int(c->store, STORE_STALE, 0, err);
     }
+    if (status == 0)
+        city_read_life(c);
+    if (status == 0 && o->heads != NULL)
+        status = heads_open(o->heads, &c->heads, err);
     if (status == 0 && o->marker != NULL)
         status = marker_open(o->marker, &c->marker, err);
     if (status != 0) {
@@ -352,6 +388,7 @@ void city_close(struct city *c)
     }
     arena_release(&c->arena);
     marker_close(c->marker);
+    heads_close(c->heads);
     setting_table_release(&c->setting_rows);
     mem_free(c->exists);
     mem_free(c->known);
@@ -464,6 +501,9 @@ int city_commit(struct city *c, struct err *err)
         c->advanced[c->n_advanced++] = s->now.stream;
         show_head(s);
     }
+    c->committed_life = (struct city_life){c->incarnation, c->recovering, c->restored};
+    if (c->n_advanced > 0)
+        city_file_heads(c);
     return 0;
 }
 
@@ -474,6 +514,9 @@ void city_rollback(struct city *c)
     c->in_group = false;
     store_rollback(c->store);
     city_forget(c);
+    c->incarnation = c->committed_life.incarnation;
+    c->recovering = c->committed_life.recovering;
+    c->restored = c->committed_life.restored;
     for (unsigned i = 0; i < c->n_streams; i++) {
         struct city_stream *s = &c->streams[i];
 

@@ -16,10 +16,12 @@ struct city_options {
     const struct hasher *hasher; /* of the ledger; NULL: as the file says */
     struct random random;
     struct signer signer;        /* the log key */
+    struct verifier verifier;    /* of the same key; nothing: no head that is shown is believed */
     const struct vault *vault;
     const char *vfs;             /* for simulations; NULL */
     msec_t now;                  /* at opening */
     const char *marker;          /* file that names the act being merged (marker.h); NULL: none */
+    const char *heads;           /* file of the streams' heads (heads.h); NULL: none */
     void (*on_act)(void *ctx, const struct act *act); /* before each pushed act is judged: faults of tests */
     void *on_act_ctx;
 };

@@ -50,7 +50,7 @@ static int put_row(struct city *c, const struct row *before, const struct row *r
 
 int city_write(struct city *c, const struct judgement *judged, struct err *err)
 {
-    int ret = 0;
+    int ret = c->recovering != 0 ? err_set(err, E_RECOVERING, "市级数据正在恢复，暂不能办理") : 0;
 
     for (size_t i = 0; ret == 0 && i < judged->n_entries; i++)
         ret = append(c, &judged->entries[i], err);
@@ -93,6 +93,8 @@ int city_act(struct city *c, const struct act *act, struct err *err)
     struct judgement judged;
     int ret;
 
+    if (c->recovering != 0)
+        return err_set(err, E_RECOVERING, "市级数据正在恢复，暂不能办理；ztcd recover 显示进展");
     ret = city_replica_keep(c, err);
     if (ret != 0)
         return ret;
@@ -397,6 +399,30 @@ static bool in_order(const struct city *c, const struct act *act)
     return act->n > 0;
 }
 
+/* The act came back with its stream before its author said it again: it has its entries. 1: so it is. */
+static int answer_found(struct city *c, const struct act *act, struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_PROCESSED_GET];
+    int ret;
+
+    sql_bind_int(st, 1, POS(c->replica.no, act->changes[0].n));
+    ret = sql_step(st, err);
+    sql_done(st);
+    if (ret != 1)
+        return ret;
+    st = c->st[CS_PROCESSED_ADOPT];
+    for (size_t i = 0; i < act->n; i++) {
+        advance_own_chain(c, act, i);
+        sql_bind_int(st, 1, POS(c->replica.no, act->changes[i].n));
+        sql_bind_blob(st, 2, (struct slice){c->replica.own_chain, HASH_SIZE});
+        ret = sql_run(st, err);
+        if (ret != 0)
+            return ret;
+    }
+    answered(c, act);
+    return 1;
+}
+
 static int answer_act(struct city *c, const struct act *act, bool condemned, bool *ret_refused,
                       struct err *err)
 {
@@ -405,6 +431,10 @@ static int answer_act(struct city *c, const struct act *act, bool condemned, boo
     int ret;
 
     arena_clear(&c->arena);
+    *ret_refused = false;
+    ret = c->restored ? answer_found(c, act, err) : 0;
+    if (ret != 0)
+        return ret < 0 ? ret : 0;
     ret = judge_push(c, &judged_act, condemned, &judged, err);
     if (ret == 0)
         ret = judged.ret == 0 ? city_write(c, &judged, err) : put_refusal(c, act, &judged, err);
@@ -427,6 +457,8 @@ int city_push_act(struct city *c, const struct id *replica, const struct act *ac
         return ret;
     if (c->replica.state == REPLICA_LOST)
         return err_set(err, E_REVOKED, NULL);
+    if (c->recovering != 0)
+        return err_set(err, E_RECOVERING, NULL);
     if (!in_order(c, act))
         return err_set(err, E_PROTOCOL, "更改的编号不连续");
     condemned = marker_condemns(c->marker, replica, act->changes[0].n);

@@ -5,6 +5,7 @@
 #include "common/catalogue/settings.h"
 #include "common/ledger/sql.h"
 #include "server/store/city.h"
+#include "server/store/heads.h"
 #include "server/store/marker.h"
 
 #define POS(high, low)   ((int64_t)(((uint64_t)(high) << 40) | (low)))
@@ -24,7 +25,10 @@ enum city_stmt {
     CS_CERT_USED, CS_TOKEN_COUNT, CS_KEPT_NEXT, CS_PROCESSED_RELEASE, CS_REFUSAL_GONE, CS_REFUSED_GONE,
     CS_REFUSAL_DROP, CS_REFUSAL_AGAIN, CS_REFUSAL_TOLD,
     CS_SUCCESSOR_ADD, CS_SUCCESSOR_COUNT, CS_SUCCESSOR_PROCESSED, CS_REPLICA_FIRST, CS_SUCCESSOR_REFUSAL,
-    CS_SUCCESSOR_REFUSED, CS_SUCCESSOR_EACH, CS_EXISTS_FIRST,
+    CS_SUCCESSOR_REFUSED, CS_SUCCESSOR_EACH, CS_LIFE_PUT,
+    CS_LIFE_END, CS_LIFE_CLOSE, CS_LIFE_ENDED, CS_LIFE_LAST, CS_HEARD_PUT, CS_HEARD_GET, CS_SHOWN_PUT,
+    CS_SHOWN_GET, CS_PROCESSED_ADOPT, CS_PROCESSED_FOUND, CS_REFILL_PUT, CS_REFILL_EACH, CS_REFILL_DROP,
+    CS_COUNTER_RAISE, CS_EXISTS_FIRST,
     CS_COUNT = CS_EXISTS_FIRST,
 };
 
@@ -50,6 +54,13 @@ struct counter {
     uint64_t last;
 };
 
+/* What a group that is rolled back returns to. */
+struct city_life {
+    struct id incarnation;
+    msec_t recovering;
+    bool restored;
+};
+
 struct city {
     struct store *store;
     sqlite3 *db;
@@ -58,11 +69,17 @@ struct city {
     const struct hasher *hasher;
     struct random random;
     struct signer signer;
+    struct verifier verifier; /* of the same key; nothing: no head is believed */
+    const struct vault *vault;
     struct marker *marker; /* or NULL */
+    struct heads *heads;   /* or NULL */
     void (*on_act)(void *ctx, const struct act *act); /* or NULL */
     void *on_act_ctx;
     struct settings settings; /* of setting_rows, which are read when first asked for in a group */
     struct id ledger, incarnation;
+    msec_t recovering; /* since when; 0: not */
+    bool restored;     /* it has had another life */
+    struct city_life committed_life;
     struct city_stream streams[CITY_STREAMS_MAX];
     unsigned n_streams;
     uint32_t advanced[CITY_STREAMS_MAX];
@@ -134,6 +151,23 @@ uint64_t city_seq_of(const struct city *c, const struct judgement *judged, const
 /* Roles that the account held when the stream stood at SEEN, or at any time since. */
 int city_roles_since(struct city *c, const struct id *account, uint32_t stream, uint64_t seen,
                      uint32_t *ret, struct err *err);
+
+/* ---- city_recover.c, city_refill.c ---- */
+
+void city_read_life(struct city *c);
+void city_file_heads(struct city *c);
+
+/* The city's own word for STREAM: 0 or E_AUTH. */
+int city_check_head(struct city *c, uint32_t stream, struct slice bytes, struct slice signature,
+                    struct head *ret);
+int city_hash_at(struct city *c, uint32_t stream, uint64_t seq, uint8_t ret[HASH_SIZE],
+                 struct err *err);
+int city_note_taken(struct city *c, uint64_t n, struct err *err);
+int city_note_refused(struct city *c, const char *text, struct err *err);
+
+/* Judge an act as of now by every role its author has had, and append it as recovered: late, or released from
+ * the quarantine. *JUDGED says when it may not be. */
+int city_write_late(struct city *c, struct act *act, struct judgement *judged, struct err *err);
 
 int city_seed(struct city *c, const char *term_name, struct err *err);
 

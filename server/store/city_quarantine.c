@@ -228,19 +228,39 @@ static int forget_refusal(struct city *c, int64_t pos, struct err *err)
     return sql_run(c->st[CS_REFUSED_GONE], err);
 }
 
-static int write_released(struct city *c, const struct act *act, struct judgement *judged,
-                          struct err *err)
+static int write_judged(struct city *c, struct judgement *judged, struct err *err)
 {
-    int ret;
-
     for (size_t i = 0; i < judged->n_entries; i++) {
         if (id_eq(&judged->entries[i].c.replica, &c->replica.id))
             judged->entries[i].v.flags |= VERDICT_RECOVERED; /* it travels with its bytes, to its author too */
     }
-    ret = city_write(c, judged, err);
+    return city_write(c, judged, err);
+}
+
+static int put_seqs(struct city *c, const struct act *act, const struct judgement *judged,
+                    struct err *err)
+{
+    int ret = 0;
+
     for (size_t i = 0; ret == 0 && i < act->n; i++)
         ret = put_seq(c, act->changes[i].n, city_seq_of(c, judged, &act->changes[i]), err);
     return ret;
+}
+
+int city_write_late(struct city *c, struct act *act, struct judgement *judged, struct err *err)
+{
+    int ret;
+
+    arena_clear(&c->arena);
+    ret = find_author(c, act, err);
+    if (ret == E_ROLE) { /* not the store's trouble */
+        *judged = (struct judgement){.ret = 0};
+        judged->ret = err_set(&judged->err, ret, "提交更改的账户不存在");
+        return 0;
+    }
+    if (ret == 0)
+        ret = city_judge_kept(c, act, judged, err);
+    return ret == 0 && judged->ret == 0 ? write_judged(c, judged, err) : ret;
 }
 
 static int release(struct city *c, struct arena *a, const struct kept *kept, struct err *err)
@@ -252,15 +272,12 @@ static int release(struct city *c, struct arena *a, const struct kept *kept, str
 
     if (ret != 0)
         return err_set(err, ret, NULL);
-    arena_clear(&c->arena);
-    ret = find_author(c, &act, err);
-    if (ret == 0)
-        ret = city_judge_kept(c, &act, &judged, err);
+    ret = city_write_late(c, &act, &judged, err);
     if (ret == 0 && judged.ret != 0)
         ret = err_set(err, judged.ret, "%s", judged.err.text);
     if (ret != 0)
         return err_wrap(err, ret, "第 %llu 项更改不能核准", (unsigned long long)first_n);
-    ret = write_released(c, &act, &judged, err);
+    ret = put_seqs(c, &act, &judged, err);
     return ret == 0 ? forget_refusal(c, kept->pos, err) : ret;
 }
 

@@ -1,0 +1,337 @@
+#include "server/admin/backup.h"
+
+#include "common/base/mem.h"
+#include "common/blob/files.h"
+#include "common/crypto/secret_file.h"
+#include "common/ledger/store.h"
+#include "server/admin/admin.h"
+#include "server/admin/commands.h"
+#include "server/store/city_recover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_S     5   /* between two looks at whether the store has changed */
+#define REST_TIMES 9   /* a copy that took T is followed by a rest of so many T: a tenth of the machine at most */
+#define COPY_BYTES 65536
+#define STATE_MAX  8192
+
+/* Besides city.db. */
+static const char *const kept_files[] = {"ztcd.ini", "ca.pem",     "ca.key",   "server.pem",
+                                         "server.key", "log.key", "vault.key"};
+
+struct path {
+    char text[HOME_PATH_MAX + 128];
+};
+
+static const char *join(struct path *p, const char *dir, const char *name)
+{
+    (void)snprintf(p->text, sizeof p->text, "%s/%s", dir, name);
+    return p->text;
+}
+
+/* ---- files ---- */
+
+static int failed(struct err *err, const char *what, const char *path)
+{
+    int code = errno == ENOSPC ? E_FULL : errno == ENOENT ? E_NOTFOUND : E_IO;
+
+    return err_set(err, code, "%s %s：%s", what, path, strerror(errno));
+}
+
+static int make_dir(const char *dir, struct err *err)
+{
+    if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+        return 0;
+    return failed(err, "不能建立目录", dir);
+}
+
+static int pump(int in, int out, const char *to, struct err *err)
+{
+    char block[COPY_BYTES];
+    ssize_t n, put;
+
+    while ((n = read(in, block, sizeof block)) > 0) {
+        for (ssize_t at = 0; at < n; at += put) {
+            put = write(out, block + at, (size_t)(n - at));
+            if (put <= 0)
+                return failed(err, "不能写入", to);
+        }
+    }
+    return n < 0 || fsync(out) != 0 ? failed(err, "不能写入", to) : 0;
+}
+
+/* Under another name until it is whole. */
+static int copy_file(const char *from, const char *to, struct err *err)
+{
+    struct path part;
+    int in = open(from, O_RDONLY | O_CLOEXEC), out, ret;
+
+    if (in < 0)
+        return failed(err, "不能读取", from);
+    (void)snprintf(part.text, sizeof part.text, "%s.new", to);
+    out = open(part.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ret = out < 0 ? failed(err, "不能写入", part.text) : pump(in, out, part.text, err);
+    (void)close(in);
+    if (out >= 0)
+        (void)close(out); /* synced */
+    if (ret == 0 && rename(part.text, to) != 0)
+        ret = failed(err, "不能改名", part.text);
+    return ret;
+}
+
+/* Every file of the folder FROM that TO lacks, and so on below. What lies under its hash never changes. */
+static int copy_tree(const char *from, const char *to, unsigned depth, struct err *err)
+{
+    DIR *d = opendir(from);
+    const struct dirent *e;
+    int ret = d == NULL ? 0 : make_dir(to, err);
+
+    while (d != NULL && ret == 0 && (e = readdir(d)) != NULL) {
+        struct path a, b;
+        struct stat s, there;
+
+        if (e->d_name[0] == '.')
+            continue;
+        (void)join(&a, from, e->d_name);
+        (void)join(&b, to, e->d_name);
+        if (stat(a.text, &s) != 0)
+            continue; /* it came and went: a part that was finished */
+        if (S_ISDIR(s.st_mode) && depth > 0)
+            ret = copy_tree(a.text, b.text, depth - 1, err);
+        else if (S_ISREG(s.st_mode) && (stat(b.text, &there) != 0 || there.st_size != s.st_size))
+            ret = copy_file(a.text, b.text, err);
+        if (ret == E_NOTFOUND)
+            ret = 0;
+    }
+    if (d != NULL)
+        (void)closedir(d);
+    return ret;
+}
+
+/* ---- making one ---- */
+
+static int copy_kept(const char *from, const char *to, struct err *err)
+{
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < sizeof kept_files / sizeof *kept_files; i++) {
+        struct path a, b;
+
+        if (access(join(&a, from, kept_files[i]), F_OK) == 0)
+            ret = copy_file(a.text, join(&b, to, kept_files[i]), err);
+    }
+    return ret;
+}
+
+static int copy_store(const struct home *h, const char *dir, struct err *err)
+{
+    struct path part, to;
+    struct home_path from;
+    int ret;
+
+    (void)unlink(join(&part, dir, "city.db.new"));
+    ret = store_copy(home_file(h, "city.db", &from), part.text, err);
+    if (ret == 0 && rename(part.text, join(&to, dir, "city.db")) != 0)
+        ret = failed(err, "不能改名", part.text);
+    return ret;
+}
+
+static int put_state(const struct home *h, const char *dir, msec_t at, struct err *err)
+{
+    struct home_path p;
+    struct buf text;
+    int ret;
+
+    buf_init(&text, STATE_MAX);
+    buf_printf(&text, "%" PRIu64 " %s\n", (uint64_t)at, dir);
+    ret = text.ret != 0 ? err_set(err, text.ret, NULL)
+                        : secret_file_write(home_file(h, "backup", &p), buf_slice(&text), 0600,
+                                            SECRET_FILE_REPLACE, err);
+    buf_release(&text);
+    return ret;
+}
+
+int backup_make(const struct home *h, const char *dir, struct err *err)
+{
+    msec_t at = daemon_clock(); /* what is committed from here on may be missing */
+    struct home_path blobs;
+    struct path to;
+    int ret = make_dir(dir, err);
+
+    if (ret == 0)
+        ret = copy_kept(h->dir, dir, err);
+    if (ret == 0)
+        ret = copy_store(h, dir, err);
+    if (ret == 0)
+        ret = copy_tree(home_file(h, "blobs", &blobs), join(&to, dir, "blobs"), 3, err);
+    return ret == 0 ? put_state(h, dir, at, err) : ret;
+}
+
+msec_t backup_at(const char *path)
+{
+    struct buf text;
+    msec_t at = 0;
+
+    buf_init(&text, STATE_MAX);
+    if (secret_file_read(path, false, &text, NULL) == 0)
+        at = strtoull(buf_cstr(&text), NULL, 10);
+    buf_release(&text);
+    return at;
+}
+
+/* ---- restoring ---- */
+
+static int new_life(struct home *h, const char *path, msec_t now, struct err *err)
+{
+    struct city *city = NULL;
+    int ret = home_open_copy(h, path, now, &city, err);
+
+    if (ret == 0)
+        ret = city_begin(city, now, err);
+    if (ret == 0) {
+        ret = city_restart(city, "由备份恢复", err);
+        ret = ret == 0 ? city_commit(city, err) : (city_rollback(city), ret);
+    }
+    city_close(city);
+    return ret;
+}
+
+static int restore_from(struct home *h, const char *from, bool is_dir, msec_t now, struct err *err)
+{
+    struct path store, blobs;
+    struct home_path made, at, to;
+    int ret = is_dir ? copy_kept(from, h->dir, err) : 0;
+
+    (void)home_file(h, "city.db.new", &made);
+    (void)unlink(made.text); /* of an attempt that was interrupted */
+    if (ret == 0)
+        ret = store_copy(is_dir ? join(&store, from, "city.db") : from, made.text, err);
+    if (ret == 0)
+        ret = new_life(h, made.text, now, err);
+    if (ret == 0 && is_dir)
+        ret = copy_tree(join(&blobs, from, "blobs"), home_file(h, "blobs", &to), 3, err);
+    if (ret == 0 && rename(made.text, home_file(h, "city.db", &at)) != 0)
+        ret = failed(err, "不能改名", made.text);
+    return ret;
+}
+
+int backup_restore(struct home *h, const char *from, msec_t now, struct err *err)
+{
+    struct stat s;
+    int lock, ret = stat(from, &s) == 0 ? home_make_dir(h, err) : failed(err, "不能读取", from);
+
+    if (ret == 0)
+        ret = home_lock(h, &lock, err);
+    if (ret != 0)
+        return ret;
+    if (home_exists(h))
+        ret = err_set(err, E_EXISTS, "%s 中已有市级数据，没有改动；请先把它移走", h->dir);
+    if (ret == 0)
+        ret = restore_from(h, from, S_ISDIR(s.st_mode), now, err);
+    (void)close(lock);
+    return ret;
+}
+
+/* ---- the commands ---- */
+
+/* Absolute: whoever reads the word on it may stand elsewhere. */
+static int full_path(const char *dir, char ret[HOME_PATH_MAX], struct err *err)
+{
+    char *full;
+    int status = make_dir(dir, err);
+
+    if (status != 0)
+        return status;
+    full = realpath(dir, NULL);
+    if (full == NULL || strlen(full) >= HOME_PATH_MAX)
+        status = failed(err, "不能使用", dir);
+    else
+        memcpy(ret, full, strlen(full) + 1);
+    free(full); /* of realpath */
+    return status;
+}
+
+static msec_t tick(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+    return (msec_t)t.tv_sec * 1000 + (msec_t)t.tv_nsec / 1000000;
+}
+
+static void rest(msec_t ms)
+{
+    struct timespec t = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000L};
+
+    (void)nanosleep(&t, NULL); /* woken early, it looks early */
+}
+
+static void tell_failure(const struct err *err)
+{
+    (void)fprintf(stderr, "备份没有做成（%s）：%s\n", err_code(err->ret), err->text);
+}
+
+/* A copy whenever something has changed; without a change only the word on it is renewed. Ends by a signal. */
+static int follow(struct home *h, const char *dir, struct err *err)
+{
+    struct store *watch = NULL;
+    int64_t seen = -1;
+    int ret = home_open_store(h, &watch, err);
+
+    while (ret == 0) {
+        msec_t began = tick(), at = daemon_clock();
+        int64_t now = store_others(watch);
+        int done = now == seen ? put_state(h, dir, at, err) : backup_make(h, dir, err);
+        msec_t pause = (tick() - began) * REST_TIMES;
+
+        if (done == 0)
+            seen = now;
+        else
+            tell_failure(err); /* the age in status says it too; it is tried again */
+        rest(pause > LOOK_S * 1000 ? pause : LOOK_S * 1000);
+    }
+    store_close(watch);
+    return ret;
+}
+
+int cmd_backup(const struct args *a, struct err *err)
+{
+    char dir[HOME_PATH_MAX];
+    struct home h;
+    int ret = home_init(&h, args_text(a, OPT_DIR), err);
+
+    if (ret == 0)
+        ret = home_load_reading(&h, err);
+    if (ret == 0)
+        ret = full_path(a->words[0], dir, err);
+    if (ret == 0)
+        ret = args_has(a, OPT_FOLLOW) ? follow(&h, dir, err) : backup_make(&h, dir, err);
+    if (ret == 0)
+        (void)fprintf(a->out, a->json ? "{\"ok\":true}\n" : "已备份\n");
+    home_release(&h);
+    return ret;
+}
+
+int cmd_restore(const struct args *a, struct err *err)
+{
+    struct home h;
+    int ret = home_init(&h, args_text(a, OPT_DIR), err);
+
+    if (ret == 0)
+        ret = backup_restore(&h, a->words[0], daemon_clock(), err);
+    if (ret == 0)
+        (void)fprintf(a->out, a->json ? "{\"ok\":true}\n"
+                                      : "已恢复，等待各县市区计算机交回较新的内容。请启动市级服务，用 "
+                                        "ztcd recover 查看进展，齐全后用 ztcd recover --close 结束\n");
+    home_release(&h);
+    return ret;
+}

@@ -1,0 +1,21 @@
+/* Copies of a city: the store as of one moment, its keys and settings, and a word on when it was made.
+ *
+ *   DIR/city.db, ztcd.ini, *.key, *.pem   what `ztcd restore DIR` needs
+ *   DIR/blobs/                            attachments' bytes, each copied once
+ *   $ZTCD_DIR/backup                      of the city: when it was last known equal to a copy, and where */
+#ifndef ZTC_SERVER_BACKUP_H
+#define ZTC_SERVER_BACKUP_H
+
+#include "server/admin/home.h"
+
+/* Into DIR, which is made; the copy before it stays until the new one is whole. */
+int backup_make(const struct home *h, const char *dir, struct err *err);
+
+/* Put FROM (a directory that backup_make filled, or a store file alone) into the home, which has no city. The
+ * store begins a new life and recovers. */
+int backup_restore(struct home *h, const char *from, msec_t now, struct err *err);
+
+/* When the store was last known equal to a copy; 0: never. */
+msec_t backup_at(const char *path);
+
+#endif

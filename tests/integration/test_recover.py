@@ -1,0 +1,162 @@
+"""A city put back from a backup: what it had acknowledged since comes back from the counties, once."""
+import shutil
+
+from conftest import wait_until
+
+MEMBER = ["gender=男", "level=county", "sector_id=经济", "unit_title=某公司经理", "expertise=经济管理",
+          "phone=13812345678", "term_id=政协郴州市第五届委员会", "party=中共党员"]
+UNIT = ["org_unit", "name=市住建局", "unit_type=gov", "is_undertaker=1", "is_counterpart=0", "active=1"]
+
+
+def names(side):
+    return sorted(row["fields"]["name"] for row in side.json("ls", "member"))
+
+
+def seqs(city):
+    return {s["name"]: s["seq"] for s in city.json("status")["streams"]}
+
+
+def lose(city, backup):
+    """The store is gone, and with it everything since the backup; the directory stays."""
+    city.daemon.kill()
+    city.daemon = None
+    for file in city.dir.glob("city.db*"):
+        file.unlink()
+    city.run("restore", backup)
+
+
+def replica(county):
+    return county.status()["replica"]
+
+
+def up(county):
+    return wait_until(lambda: county.status()["state"] == "up-to-date")
+
+
+def test_a_backup_is_whole_and_private(city, make_county, tmp_path):
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    a.add("member", "name=李建国", *MEMBER)
+    a.sync()
+    assert city.json("status")["backup_age_s"] is None
+    city.run("backup", tmp_path / "copy")
+    assert city.json("status")["backup_age_s"] < 60
+    for file in (tmp_path / "copy").iterdir():
+        assert file.is_dir() or file.stat().st_mode & 0o077 == 0, file
+    city.stop()
+    again = city.run("restore", tmp_path / "copy", expect=None)
+    assert again.returncode == 1 and "ZT-EXISTS" in again.stderr
+
+
+def test_what_was_acknowledged_comes_back(city, make_county, tmp_path):
+    """Two counties refill, a third stays away until after the close: its work comes as recovered."""
+    a, b = make_county("a").enrol(city, 431021), make_county("b").enrol(city, 431022)
+    late = make_county("late").enrol(city, 431023)
+    city.run("user", "add", "wang", "--name", "王秘书", "--role", "liaison")
+    for county, name in ((a, "甲一"), (b, "乙一"), (late, "丙一")):
+        county.sync()
+        county.add("member", f"name={name}", *MEMBER)
+        county.sync()
+    city.run("backup", tmp_path / "copy")
+    for county, name in ((a, "甲二"), (b, "乙二"), (late, "丙二")):
+        county.add("member", f"name={name}", *MEMBER)
+        county.sync()
+    before = seqs(city)
+    lose(city, tmp_path / "copy")
+    city.start()
+    state = city.json("recover")
+    assert state["recovering"] and state["silent"] == 3 and state["missing"] == 3
+    assert "ZT-RECOVERING" in city.run("add", *UNIT, "--as", "wang", expect=1).stderr
+
+    a.start()
+    b.start()
+    assert up(a) and up(b)
+    a.add("member", "name=甲三", *MEMBER)
+    assert wait_until(lambda: a.status()["cause"] == "ZT-RECOVERING"), a.status()
+    assert "正在恢复" in a.run("status").stdout
+    state = city.json("recover")
+    assert state["silent"] == 1 and state["missing"] == 1 and state["taken"] == 2, state
+    now = seqs(city)
+    assert now["431021"] == before["431021"] and now["431022"] == before["431022"]
+    assert "缺第" in city.run("recover").stdout
+    assert a.status()["pending"] == 1 and names(city) == ["丙一", "乙一", "乙二", "甲一", "甲二"]
+
+    city.run("recover", "--close", "--as", "wang")
+    assert "ZT-STATE" in city.run("recover", "--close", "--as", "wang", expect=1).stderr
+    assert wait_until(lambda: a.status()["pending"] == 0)
+    late.add("member", "name=丙三", *MEMBER)
+    late.start()
+    assert wait_until(lambda: late.status()["pending"] == 0 and late.status()["state"] == "up-to-date")
+    assert city.json("recover")["late"] == 1
+    assert names(city) == ["丙一", "丙三", "丙二", "乙一", "乙二", "甲一", "甲三", "甲二"]
+    for county in (a, b, late):
+        county.stop()
+        county.sync()
+        assert names(county) == [n for n in names(city) if n[0] == names(county)[0][0]]
+        mine = {s["name"]: s["hash"] for s in county.status()["streams"]}
+        theirs = {s["name"]: s["hash"] for s in city.json("status")["streams"]}
+        assert all(theirs[name] == mine[name] for name in mine)
+        county.run("verify")
+    city.run("verify")
+    city.run("rebuild")
+
+
+def hand_in(county, title):
+    record = county.add("submission", "studio_id=李建国工作室", "form=public_opinion", f"title={title}",
+                        "category=社会建设", "situation=部分路段路灯损坏已久。", "suggestion=明确管护单位。",
+                        "urgency=normal", "no_secret=1", "lead_member=李建国")
+    county.run("do", "送审", record)
+    county.run("do", "审核通过并上报", record, "county_reviewer=clerk")
+    return record
+
+
+def test_numbers_go_on_above(city, make_county, tmp_path):
+    """A submission's receipt number that came back is not given out again."""
+    city.run("user", "add", "xue", "--role", "liaison")
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    a.settle("李建国", "李建国工作室")
+    a.sync()
+    records = [hand_in(a, "第一件")]
+    a.sync()
+    city.run("backup", tmp_path / "copy")
+    records += [hand_in(a, "第二件"), hand_in(a, "第三件")]
+    a.sync()
+    lose(city, tmp_path / "copy")
+    city.start()
+    a.start()
+    assert up(a)
+    assert wait_until(lambda: city.json("recover")["missing"] == 0), city.json("recover")
+    city.run("recover", "--close", "--as", "xue")
+    records.append(hand_in(a, "第四件"))
+    assert wait_until(lambda: a.status()["pending"] == 0 and a.status()["state"] == "up-to-date")
+    numbers = [a.json("show", record)["fields"]["receipt_no"] for record in records]
+    assert len(set(numbers)) == 4 and numbers == sorted(numbers), numbers
+
+
+def test_a_store_put_back_behind_its_back(city, make_county, tmp_path):
+    """The heads file knows; without it a county's signed head does."""
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    a.add("member", "name=甲一", *MEMBER)
+    a.sync()
+    city.stop()
+    shutil.copy(city.dir / "city.db", tmp_path / "old.db")
+    city.start()
+    life = city.json("status")["incarnation"]
+    a.add("member", "name=甲二", *MEMBER)
+    a.sync()
+    for heads in (True, False):
+        city.stop()
+        for file in city.dir.glob("city.db*"):
+            file.unlink()
+        shutil.copy(tmp_path / "old.db", city.dir / "city.db")
+        if not heads:
+            (city.dir / "heads").unlink()
+        city.start()
+        assert city.json("status")["recovering"] is heads
+        a.start()
+        assert wait_until(lambda: names(city) == ["甲一", "甲二"]), city.json("recover")
+        status = city.json("status")
+        assert status["recovering"] and status["incarnation"] != life
+        a.stop()
