@@ -5,6 +5,7 @@
 #include "client/cmd/commands.h"
 #include "client/net/agent.h"
 #include "client/store/identity.h"
+#include "client/store/repair.h"
 
 #include "common/base/hex.h"
 #include "common/cmd/settings.h"
@@ -14,6 +15,7 @@
 
 #define OUT_MAX     (1u << 20)
 #define STREAMS_MAX 8u
+#define REPAIRS_SHOWN 5u
 #define STATE_SIZE  64
 
 struct status {
@@ -28,7 +30,10 @@ struct status {
     struct stream_head streams[STREAMS_MAX];
     struct replica_snapshot snapshots[STREAMS_MAX]; /* stream 0: its log is whole */
     bool loading[STREAMS_MAX];
+    msec_t differs[STREAMS_MAX]; /* since when its tables are not what the city signed; 0: they are */
     size_t n_streams;
+    struct client_repair repairs[REPAIRS_SHOWN]; /* the newest */
+    uint64_t n_repairs;
 };
 
 static int take_stream(void *ctx, const struct stream_head *h)
@@ -114,6 +119,27 @@ static int read_former(struct work *w, struct status *s)
     return ret == E_NOTFOUND ? 0 : ret;
 }
 
+static int take_repair(void *ctx, const struct client_repair *repair)
+{
+    struct status *s = ctx;
+
+    if (s->n_repairs < REPAIRS_SHOWN)
+        s->repairs[s->n_repairs] = *repair;
+    s->n_repairs++;
+    return 0;
+}
+
+static int read_repairs(struct work *w, struct status *s)
+{
+    int ret = replica_repairs(w->home.replica, take_repair, s, w->err);
+
+    for (size_t i = 0; ret == 0 && i < s->n_streams; i++) {
+        ret = replica_differs(w->home.replica, s->streams[i].stream, &s->differs[i], w->err);
+        ret = ret > 0 ? 0 : ret;
+    }
+    return ret;
+}
+
 static int read_status(struct work *w, struct status *s)
 {
     int ret;
@@ -129,7 +155,7 @@ static int read_status(struct work *w, struct status *s)
         ret = store_stream_each(w->view.store, take_stream, s, w->err);
     if (ret == 0)
         ret = read_snapshots(w, s);
-    return ret;
+    return ret == 0 ? read_repairs(w, s) : ret;
 }
 
 /* The city's head of a stream as the agent last heard it. Never below the cursor. */
@@ -148,6 +174,14 @@ static uint64_t head_of(const struct status *s, const struct stream_head *h)
     return head;
 }
 
+static void json_time(struct json *j, const char *key, int64_t at)
+{
+    char text[CAL_DATETIME_SIZE];
+
+    cal_format_datetime((msec_t)at, text);
+    json_kv_str(j, key, at > 0 ? text : NULL);
+}
+
 static void json_streams(struct json *j, const struct status *s)
 {
     json_key(j, "streams");
@@ -162,6 +196,7 @@ static void json_streams(struct json *j, const struct status *s)
         json_kv_uint(j, "head", head_of(s, &s->streams[i]));
         json_kv_str(j, "hash", hash);
         json_kv_bool(j, "loading", s->loading[i]);
+        json_time(j, "differs_since", (int64_t)s->differs[i]);
         if (s->snapshots[i].stream != 0) {
             json_kv_uint(j, "history", s->snapshots[i].history_seq);
             json_kv_uint(j, "history_wanted", s->snapshots[i].base_seq);
@@ -169,14 +204,6 @@ static void json_streams(struct json *j, const struct status *s)
         json_object_end(j);
     }
     json_array_end(j);
-}
-
-static void json_time(struct json *j, const char *key, int64_t at)
-{
-    char text[CAL_DATETIME_SIZE];
-
-    cal_format_datetime((msec_t)at, text);
-    json_kv_str(j, key, at > 0 ? text : NULL);
 }
 
 static void json_said(struct json *j, const char *key, struct slice text)
@@ -198,6 +225,64 @@ static void json_former(struct json *j, const struct status *s)
         return;
     json_time(j, "identity_changed_at", (int64_t)s->former.at);
     json_kv_uint(j, "remade", s->former.remade);
+}
+
+static const char *repair_words(uint32_t how)
+{
+    static const char *const words[] = {"", "已按市级改正", "已补上", "已去掉多余的一条",
+                                        "本机无误，市级的与记录不符"};
+
+    return how < sizeof words / sizeof *words ? words[how] : "";
+}
+
+static void json_repairs(struct json *j, const struct status *s)
+{
+    json_kv_uint(j, "repaired", s->n_repairs);
+    json_key(j, "repairs");
+    json_array(j);
+    for (uint64_t i = 0; i < s->n_repairs && i < REPAIRS_SHOWN; i++) {
+        const struct client_repair *r = &s->repairs[i];
+        const struct kind *kind = catalogue_kind(r->kind);
+        char id[ID_TEXT_SIZE], word[12];
+
+        id_format(&r->id, id);
+        json_object(j);
+        json_time(j, "at", (int64_t)r->at);
+        json_kv_str(j, "stream", stream_word(r->stream, word));
+        json_kv_str(j, "kind", kind != NULL ? kind->name : NULL);
+        json_kv_str(j, "id", id);
+        json_kv_uint(j, "seq", r->seq);
+        json_kv_uint(j, "how", r->how);
+        json_kv_str(j, "text", repair_words(r->how));
+        json_kv_bool(j, "told", r->told);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
+static void put_repairs(struct buf *b, const struct status *s)
+{
+    for (size_t i = 0; i < s->n_streams; i++) {
+        char since[CAL_MINUTE_SIZE], word[12];
+
+        if (s->differs[i] == 0)
+            continue;
+        cal_format_minute(s->differs[i], since);
+        buf_printf(b, "核对：流 %s 自 %s 起，%s %s\n", stream_word(s->streams[i].stream, word), since,
+                   err_code(E_DIGEST), err_text(E_DIGEST));
+    }
+    for (uint64_t i = 0; i < s->n_repairs && i < REPAIRS_SHOWN; i++) {
+        const struct client_repair *r = &s->repairs[i];
+        const struct kind *kind = catalogue_kind(r->kind);
+        char at[CAL_MINUTE_SIZE], id[ID_TEXT_SIZE];
+
+        cal_format_minute(r->at, at);
+        id_format(&r->id, id);
+        buf_printf(b, "修复：%s %s %s，%s\n", at, kind != NULL ? kind->label : "记录", id,
+                   repair_words(r->how));
+    }
+    if (s->n_repairs > REPAIRS_SHOWN)
+        buf_printf(b, "修复：共 %" PRIu64 " 次\n", s->n_repairs);
 }
 
 static void status_json(struct buf *b, const struct status *s)
@@ -234,6 +319,7 @@ static void status_json(struct buf *b, const struct status *s)
     json_kv_int(&j, "blob_bytes", s->bytes);
     json_former(&j, s);
     json_streams(&j, s);
+    json_repairs(&j, s);
     json_object_end(&j);
     buf_u8(b, '\n');
 }
@@ -330,6 +416,7 @@ static void status_lines(struct buf *b, const struct status *s)
             buf_printf(b, "    较早的经过：已取到 %" PRIu64 "，共 %" PRIu64 "\n",
                        s->snapshots[i].history_seq, s->snapshots[i].base_seq);
     }
+    put_repairs(b, s);
 }
 
 static int print_status(struct work *w)

@@ -13,6 +13,7 @@
 #include "client/cmd/home.h"
 #include "client/net/certificate.h"
 #include "client/net/uv_link.h"
+#include "client/store/repair.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/crypto/hash.h"
@@ -611,6 +612,21 @@ static int run_loop(struct agent *g, struct err *err)
     return ret;
 }
 
+/* What was damaged on the disk shows nowhere else: the sums know only what we write ourselves. */
+static void count_rows(struct agent *g)
+{
+    struct err err = {.ret = 0};
+    bool differs = false;
+    int ret = replica_recount(g->home->replica, true, &differs, &err);
+
+    if (ret != 0)
+        log_warning("agent: rows not counted -> again in a day code=%s cause=%s", err_code(ret),
+                    err.text);
+    else if (differs)
+        log_warning("agent: rows are not what was written -> compared with the city code=%s",
+                    err_code(E_DIGEST));
+}
+
 int agent_run(const char *dir, struct err *err)
 {
     struct home home;
@@ -621,6 +637,7 @@ int agent_run(const char *dir, struct err *err)
         ret = home_lock(&home, err);
     if (ret == 0) {
         log_info("agent: running dir=%s", dir);
+        count_rows(&g);
         ret = run_loop(&g, err);
         log_info("agent: stopped");
     }

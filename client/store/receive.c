@@ -272,9 +272,11 @@ static int add_one(struct batch *b, const struct kind *kind, const struct arrivi
         ret = drop_own(b, x, err);
     if (ret == 0)
         ret = store_row_add(b->r->store, row, err);
-    return ret == E_EXISTS ? corrupt(b, "与台账不符", err) : ret;
+    return ret == E_EXISTS ? 0 : ret; /* as below */
 }
 
+/* A row that is damaged, lost or there already does not stop the stream: the log has the entry, the root will
+ * differ, and the row is repaired (repair.h). */
 static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
 {
     const struct kind *kind = catalogue_kind(x->p.c.kind);
@@ -292,12 +294,14 @@ static int apply_one(struct batch *b, const struct arriving *x, struct err *err)
     if (b->bare && x->p.c.op == OP_CREATE && x->e.seq > b->row_seqs)
         return add_one(b, kind, x, err);
     ret = overlay_base(r, &b->a, kind, &x->p.c.record, &base, &covered, err);
+    if (ret == E_CORRUPT)
+        return drop_own(b, x, err);
     if (ret != 0)
         return ret;
     if (base != NULL && x->e.seq <= b->row_seqs && base->seq >= x->e.seq)
         return drop_own(b, x, err); /* the row came with a snapshot that has it */
     if ((base != NULL) == (x->p.c.op == OP_CREATE))
-        return corrupt(b, "与台账不符", err);
+        return drop_own(b, x, err);
     if (base == NULL)
         base = row_new(&b->a, kind, &x->p.c.record);
     else

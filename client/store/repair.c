@@ -124,6 +124,23 @@ static int base_of(void *ctx, struct arena *a, const struct row *shown, struct r
     return 0;
 }
 
+/* Until a head says otherwise. */
+static int mark_counted(struct replica *r, const struct digest_count *counts, size_t n,
+                        struct err *err)
+{
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < n; i++) {
+        struct stream_head h;
+
+        if (digest_sum_eq(&counts[i].counted, &counts[i].kept) ||
+            store_stream_get(r->store, counts[i].stream, &h, NULL) != 0)
+            continue;
+        ret = set_differs(r, h.stream, h.seq, true, err);
+    }
+    return ret;
+}
+
 static int recount(struct replica *r, struct arena *a, bool mend, bool *ret_differs,
                    struct err *err)
 {
@@ -131,6 +148,8 @@ static int recount(struct replica *r, struct arena *a, bool mend, bool *ret_diff
     size_t n;
     int ret = store_digest_recount(r->store, base_of, r, a, &counts, &n, ret_differs, err);
 
+    if (ret == 0 && mend && *ret_differs)
+        ret = mark_counted(r, counts, n, err);
     return ret == 0 && mend && *ret_differs ? store_digest_mend(r->store, counts, n, err) : ret;
 }
 
@@ -147,6 +166,23 @@ int replica_recount(struct replica *r, bool mend, bool *ret_differs, struct err 
     if (ret == 0 && mend)
         return replica_commit(r, err);
     replica_rollback(r);
+    return ret;
+}
+
+int repair_verify(struct replica *r, struct err *err)
+{
+    uint32_t stream = 0;
+    struct arena a;
+    bool wrong;
+    int ret;
+
+    arena_init(&a, WORK_MAX);
+    ret = recount(r, &a, false, &wrong, err);
+    arena_release(&a);
+    if (ret == 0)
+        ret = replica_differing(r, &stream, err);
+    if (ret == 0 && (wrong || stream != 0))
+        ret = err_set(err, E_DIGEST, "台账的表与记录不符，联网后会自动核对修复；也可运行 ztc rebuild");
     return ret;
 }
 

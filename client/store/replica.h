@@ -253,7 +253,8 @@ int replica_receipt(struct replica *r, uint32_t stream, uint64_t seq, struct buf
 
 /* ---- upkeep ---- */
 
-/* Chains, sides and kept heads of both streams, and the own chain. E_CORRUPT names the first bad entry. */
+/* Chains, sides and kept heads of both streams, the own chain, and the rows against their sums. E_CORRUPT names
+ * the first bad entry; E_DIGEST: the log is good, the tables are not what it says. */
 int replica_verify(struct replica *r, struct err *err);
 /* Tables anew from log and pending changes. */
 int replica_rebuild(struct replica *r, struct err *err);

@@ -186,6 +186,9 @@ int replica_check_head(struct replica *r, uint32_t stream, struct slice bytes,
 /* The cursor has reached H: note whether the stream's rows come to its root. */
 int repair_compare_root(struct replica *r, const struct head *h, struct err *err);
 
+/* The rows come to their sums, and the streams' to what the city signed; E_DIGEST. Inside a transaction. */
+int repair_verify(struct replica *r, struct err *err);
+
 /* An entry of STREAM is of a kind that this catalogue does not know. */
 int repair_met_unknown(struct replica *r, uint32_t stream, struct err *err);
 

@@ -458,6 +458,8 @@ int replica_verify(struct replica *r, struct err *err)
         return ret;
     arena_init(&v.a, WORK_MAX);
     ret = verify_all(&v);
+    if (ret == 0)
+        ret = repair_verify(r, v.err);
     arena_release(&v.a);
     mem_free(v.own);
     mem_free(v.has);

@@ -48,6 +48,7 @@
     X(E_BLOB_WAIT, 36, "ZT-BLOB-WAIT", "附件尚未上传完")                                           \
     X(E_BLOB_LOST, 37, "ZT-BLOB-LOST", "附件的内容已丢失")                                         \
     X(E_QUOTA, 38, "ZT-QUOTA", "附件总量超过上限")                                                 \
+    X(E_DIGEST, 39, "ZT-DIGEST", "本机台账与市级不一致，正在核对修复")                             \
     X(E_RECOVERING, 41, "ZT-RECOVERING",                                                           \
       "市级数据正在恢复，暂不接收更改；本机内容都在，恢复结束后自动上传")
 

@@ -25,6 +25,8 @@ struct office {
 struct computer {
     struct replica_row row;
     int64_t cert_days; /* left of its certificate */
+    uint64_t repairs, ours; /* rows that it found to differ; of these, ours were wrong */
+    msec_t repaired_at;     /* when the last was noted; 0: none */
 };
 
 struct status_job {
@@ -62,9 +64,11 @@ static int take_replica(void *ctx, const struct replica_row *r)
     struct reading *reading = ctx;
     struct computer c = {.row = *r, .cert_days = days_left(reading, r)};
     struct buf *rows = &reading->into->replicas;
+    int ret = city_repairs(city_store(reading->city), &r->id, &c.repairs, &c.ours, &c.repaired_at,
+                           NULL);
 
     buf_put(rows, &c, sizeof c);
-    return rows->ret;
+    return ret != 0 ? ret : rows->ret;
 }
 
 static int take_office(void *ctx, struct row *row)
@@ -363,6 +367,9 @@ static void json_replica(struct json *j, const struct daemon *d, const struct co
     json_said(j, r);
     json_kv_str(j, "software", r->software);
     json_kv_int(j, "cert_days_left", c->cert_days);
+    json_kv_uint(j, "repairs", c->repairs);
+    json_kv_uint(j, "repairs_against_us", c->ours);
+    json_kv_uint(j, "repaired_at", c->repaired_at);
     json_session(j, d, &r->id);
     json_object_end(j);
 }
@@ -377,6 +384,20 @@ static void json_replicas(struct json *j, const struct status_job *s)
     for (size_t i = 0; i < n; i++)
         json_replica(j, s->daemon, &rows[i]);
     json_array_end(j);
+}
+
+static void text_repairs(struct buf *out, const struct computer *c)
+{
+    char at[CAL_MINUTE_SIZE];
+
+    if (c->repairs == 0)
+        return;
+    cal_format_minute(c->repaired_at, at);
+    buf_printf(out, "    核对修复 %llu 条，最近 %s", (unsigned long long)c->repairs, at);
+    if (c->ours > 0)
+        buf_printf(out, "；其中 %llu 条是市级的表与记录不符，请运行 ztcd verify",
+                   (unsigned long long)c->ours);
+    buf_u8(out, '\n');
 }
 
 static void text_replica(struct buf *out, const struct daemon *d, const struct computer *c)
@@ -401,6 +422,7 @@ static void text_replica(struct buf *out, const struct daemon *d, const struct c
     }
     buf_u8(out, '\n');
     text_session(out, d, &r->id);
+    text_repairs(out, c);
 }
 
 static void text_office(struct buf *out, const struct status_job *s, const struct office *o)
