@@ -24,9 +24,8 @@
 #define COPY_BYTES 65536
 #define STATE_MAX  8192
 
-/* Besides city.db. */
-static const char *const kept_files[] = {"ztcd.ini", "ca.pem",     "ca.key",   "server.pem",
-                                         "server.key", "log.key", "vault.key"};
+/* Besides city.db: settings, keys, certificates, however many CAs there have been. */
+static const char *const kept_endings[] = {".ini", ".pem", ".key"};
 
 struct path {
     char text[HOME_PATH_MAX + 128];
@@ -119,16 +118,31 @@ static int copy_tree(const char *from, const char *to, unsigned depth, struct er
 
 /* ---- making one ---- */
 
+static bool is_kept(const char *name)
+{
+    const char *end = strrchr(name, '.');
+
+    for (size_t i = 0; end != NULL && i < sizeof kept_endings / sizeof *kept_endings; i++) {
+        if (strcmp(end, kept_endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int copy_kept(const char *from, const char *to, struct err *err)
 {
-    int ret = 0;
+    DIR *d = opendir(from);
+    const struct dirent *e;
+    int ret = d == NULL ? failed(err, "不能读取", from) : 0;
 
-    for (size_t i = 0; ret == 0 && i < sizeof kept_files / sizeof *kept_files; i++) {
+    while (ret == 0 && (e = readdir(d)) != NULL) {
         struct path a, b;
 
-        if (access(join(&a, from, kept_files[i]), F_OK) == 0)
-            ret = copy_file(a.text, join(&b, to, kept_files[i]), err);
+        if (is_kept(e->d_name))
+            ret = copy_file(join(&a, from, e->d_name), join(&b, to, e->d_name), err);
     }
+    if (d != NULL)
+        (void)closedir(d);
     return ret;
 }
 
