@@ -129,6 +129,7 @@ static void server_follow(struct link *l)
         writer_refusals(l, up->read_refusals_from);
     if (up->read.wanted)
         writer_read(l, up);
+    late_read(l, up);
     if (up->tell != NULL)
         writer_tell(l, up->tell);
     if (up->repaired != NULL)
@@ -227,7 +228,7 @@ static void client_timer(struct world *w, void *subject)
 }
 
 struct answers {
-    struct client_event ev[6];
+    struct client_event ev[7];
     unsigned n;
 };
 
@@ -294,6 +295,8 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
         exchange_digest(r, up, world_clock(l->w, replica_of(l)->skew), a, &out->ev[out->n++], &err);
     if (up->repair_told != 0)
         (void)replica_repair_told(r, up->repair_told, NULL); /* else it is told again */
+    if (up->begin.wanted || up->store_slice != NULL || up->store_history != NULL)
+        late_take(l, a, &out->ev[out->n++], &err);
     if (up->load.wanted)
         exchange_load(r, up, &l->codec, &l->packed, &out->ev[out->n++], &err);
     judge_answers(l, out, &err);
@@ -595,10 +598,10 @@ static struct link *new_link(struct world *w, struct sim_replica *r)
     }
     buf_init(&l->packed, WIRE_BODY_MAX * 2);
     body_codec_init(&l->codec);
-    client_session_init(&l->cs, &client_options_preset, w->now);
+    client_session_init(&l->cs, r->late ? &w->eager : &client_options_preset, w->now);
     client_update_init(&l->cup);
     frame_reader_init(&l->client_in, FRAME_MAX);
-    server_session_init(&l->ss, &server_options_preset);
+    server_session_init(&l->ss, r->late ? &w->sparing : &server_options_preset);
     server_update_init(&l->sup);
     frame_reader_init(&l->server_in, FRAME_MAX_STRANGER);
     l->cup.reading = l->sup.reading = true;
@@ -646,6 +649,8 @@ void network_connect(struct world *w, void *subject)
     }
     open_link(w, r);
     ret = exchange_facts(r->r, "sim/1", &facts, &err);
+    for (size_t i = 0; ret == 0 && i < facts.n_cursors; i++)
+        r->link->resumes = r->link->resumes || facts.cursors[i].has_place;
     if (ret == 0) {
         client_event(r->link, &up);
         return;

@@ -140,8 +140,10 @@ bool people_settle(struct world *w)
 void people_begin(struct world *w)
 {
     for (unsigned i = 0; i < w->n_replicas; i++) {
-        world_at(w, world_roll(w, 2000), network_connect, &w->replicas[i]);
-        world_at(w, 1000 + world_roll(w, 4000), people_act, &w->replicas[i]);
+        msec_t late = w->replicas[i].late ? 10000 + world_roll(w, 40000) : 0;
+
+        world_at(w, late + world_roll(w, 2000), network_connect, &w->replicas[i]);
+        world_at(w, late + 1000 + world_roll(w, 4000), people_act, &w->replicas[i]);
     }
 }
 
@@ -361,8 +363,12 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
     unsigned n_edits[2] = {0, 0};
     struct replica_facts f;
     struct err err = {.ret = 0};
+    bool loading = false;
     int ret;
 
+    if (r->late)
+        (void)replica_loading(r->r, r->site, &loading, NULL); /* a disk that fails shows below */
+    w->counts[SIM_EARLY_ACT] += loading;
     for (unsigned i = 0; i < n; i++)
         look(r, a, &d[i], edits[i], &n_edits[i]);
     ret = replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, world_clock(w, r->skew), &err);
@@ -450,7 +456,7 @@ static bool resolve(struct world *w, struct sim_replica *r, struct arena *a)
     return true;
 }
 
-void people_act(struct world *w, void *subject)
+void people_act_once(struct world *w, void *subject)
 {
     struct sim_replica *r = subject;
     struct arena a;
@@ -458,10 +464,7 @@ void people_act(struct world *w, void *subject)
     struct draft d[2];
     unsigned n = 1;
 
-    if (w->acts_left == 0)
-        return;
-    world_at(w, 20 + world_roll(w, 3000), people_act, r);
-    if (r->r == NULL || r->restored)
+    if (w->acts_left == 0 || r->r == NULL || r->restored)
         return;
     w->acts_left--;
     arena_init(&a, ACT_ARENA);
@@ -482,6 +485,14 @@ void people_act(struct world *w, void *subject)
     arena_release(&a);
     if (world_roll(w, 6) == 0)
         writer_city_act(w);
+}
+
+void people_act(struct world *w, void *subject)
+{
+    if (w->acts_left == 0)
+        return;
+    world_at(w, 20 + world_roll(w, 3000), people_act, subject);
+    people_act_once(w, subject);
 }
 
 /* ---- officers ---- */

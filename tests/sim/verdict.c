@@ -315,9 +315,9 @@ void verdict_judge(struct world *w)
         same_tables(w, &city, r, r->site, "after healing");
         if (replica_verify(r->r, &err) != 0)
             world_fail(w, "replica %u does not verify: %s", i, err.text);
-        if (i == 0 && replica_rebuild(r->r, &err) != 0)
+        if ((i == 0 || r->late) && replica_rebuild(r->r, &err) != 0)
             world_fail(w, "replica %u cannot be rebuilt: %s", i, err.text);
-        if (i == 0)
+        if (i == 0 || r->late)
             same_tables(w, &city, r, r->site, "after the replica's rebuild");
     }
     if (w->why[0] == '\0' && city_rebuild(w->city, &err) != 0)

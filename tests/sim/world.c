@@ -150,6 +150,7 @@ static bool quiet(const struct world *w)
 
         if (r->r == NULL || r->offline || r->link == NULL || !r->link->client_open ||
             !r->link->server_open || !client_session_complete(&r->link->cs) ||
+            client_session_history(&r->link->cs) ||
             !caught_up(w, r))
             return false;
     }
@@ -258,6 +259,7 @@ int world_run(const struct world_options *o, struct world_result *ret)
     if (w->edits == NULL)
         world_fail(w, "out of memory");
     if (w->why[0] == '\0' && computers_begin(w)) {
+        late_begin(w);
         people_begin(w);
         faults_begin(w);
         world_at(w, WATCH_EVERY, watch, NULL);

@@ -33,6 +33,11 @@
     X(POWER_CUT, "crashes with the power cut")                                                     \
     X(DROPPED, "power cuts that lost writes not synced")                                           \
     X(TORN, "power cuts that tore writes not synced")                                              \
+    X(SNAPSHOT, "streams begun with a snapshot")                                                   \
+    X(SLICE, "slices of snapshots taken in")                                                       \
+    X(SLICE_ON, "snapshots gone on with in another session")                                       \
+    X(HISTORY, "pieces of older history taken in")                                                 \
+    X(EARLY_ACT, "acts tried while a snapshot was being loaded")                                   \
     X(TAKEN_IN_LOST, "power cuts that took entries from a replica, had again")                                                            \
     X(STALL, "connection that delivers nothing more")                                              \
     X(OFFLINE, "replica left offline for long")                                                    \

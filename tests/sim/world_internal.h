@@ -2,6 +2,7 @@
 #ifndef ZTC_SIM_WORLD_INTERNAL_H
 #define ZTC_SIM_WORLD_INTERNAL_H
 
+#include "server/net/tail.h"
 #include "tests/lib/disk.h"
 #include "tests/sim/world.h"
 
@@ -54,6 +55,7 @@ struct link {
     struct buf rest[2];                   /* came while reading was paused */
     struct body_codec codec;
     struct buf packed;
+    bool resumes, sliced; /* a snapshot was under way when it began; a slice came */
 };
 
 /* ---- the city's writer ---- */
@@ -93,6 +95,7 @@ struct sim_replica {
     uint32_t site;
     struct link *link; /* the newest */
     unsigned attempt;
+    bool late;    /* it joins while others work: late.c */
     bool offline; /* left so by its office */
     uint64_t durable_n; /* own_n after the last act it was told is kept */
     uint64_t cursor;    /* of the site's stream when it crashed */
@@ -157,6 +160,8 @@ struct world {
     struct edit *edits;
     unsigned n_edits;
     struct id studio[2], member[2]; /* by place of the site */
+    struct client_options eager;   /* of a replica that joins late */
+    struct server_options sparing; /* of the city towards it */
     unsigned acts_left, faults_left;
     bool healing;
     msec_t healing_since;
@@ -233,10 +238,20 @@ void writer_city_act(struct world *w);
 void writer_drop_all(struct world *w);
 void writer_read(struct link *l, const struct server_update *up);
 
+/* 0, or the store's failure: entries of STREAM from FROM on, packed into BODY. */
+int writer_batch(struct link *l, uint32_t stream, uint64_t from, const struct batch_limits *limits,
+                 struct buf *body, uint32_t *ret_count, uint32_t *ret_size, struct err *err);
+
+/* late.c */
+void late_begin(struct world *w);
+void late_take(struct link *l, struct arena *a, struct client_event *ret, struct err *err);
+void late_read(struct link *l, const struct server_update *up);
+
 /* people.c */
 bool people_settle(struct world *w); /* once, in the template */
 void people_begin(struct world *w);
 void people_act(struct world *w, void *replica);
+void people_act_once(struct world *w, void *replica); /* and not again by itself */
 int people_city_act(struct world *w, struct arena *a); /* 0, a refusal, or the store's failure */
 uint64_t people_fingerprint(const struct value *v);
 

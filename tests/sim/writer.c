@@ -126,22 +126,33 @@ static int add_entry(void *ctx, const struct entry *e)
     return more ? 0 : 1;
 }
 
+int writer_batch(struct link *l, uint32_t stream, uint64_t from, const struct batch_limits *limits,
+                 struct buf *body, uint32_t *ret_count, uint32_t *ret_size, struct err *err)
+{
+    struct batch b;
+    int ret;
+
+    batch_init(&b, limits);
+    ret = store_entry_each(city_store(l->w->city), stream, from, add_entry, &b, err);
+    if (ret >= 0)
+        ret = batch_finish(&b, &l->codec, body, ret_size);
+    *ret_count = b.count;
+    batch_release(&b);
+    return ret;
+}
+
 static void read_now(struct world *w, void *subject)
 {
     struct reading *r = subject;
     struct server_event ev = {.kind = SERVER_READ};
     struct err err = {.ret = 0};
-    struct batch b;
     struct buf body;
     uint64_t seq;
 
     buf_init(&body, 2u * WIRE_BODY_MAX);
-    batch_init(&b, &r->limits);
     if (r->l->server_open && w->city != NULL) {
-        ev.read.ret =
-            store_entry_each(city_store(w->city), r->stream, r->from, add_entry, &b, &err);
-        if (ev.read.ret >= 0)
-            ev.read.ret = batch_finish(&b, &r->l->codec, &body, &ev.read.size);
+        ev.read.ret = writer_batch(r->l, r->stream, r->from, &r->limits, &body, &ev.read.count,
+                                   &ev.read.size, &err);
         if (ev.read.ret == 0)
             ev.read.ret = city_head(w->city, r->stream, &ev.read.closing.head,
                                     &ev.read.closing.signature, &seq);
@@ -149,11 +160,9 @@ static void read_now(struct world *w, void *subject)
             world_fail(w, "the city cannot read its log: %s", err.text);
         ev.read.stream = r->stream;
         ev.read.first_seq = r->from;
-        ev.read.count = b.count;
         ev.read.body = buf_slice(&body);
         network_server_event(r->l, &ev);
     }
-    batch_release(&b);
     buf_release(&body);
     mem_free(r);
 }
