@@ -153,11 +153,12 @@ static int run_all(const struct run *r, struct tally *total)
     int pipes[WORKERS][2];
     int failed = 0;
 
+    (void)fflush(NULL); /* or each worker would say it again */
     for (unsigned i = 0; i < WORKERS; i++) {
         if (pipe(pipes[i]) != 0 || (pids[i] = fork()) < 0)
             return 2;
         if (pids[i] == 0)
-            _exit(work(r, i, pipes[i][1]));
+            exit(work(r, i, pipes[i][1])); /* not _exit: what gcov counted is written */
         (void)close(pipes[i][1]);
     }
     for (unsigned i = 0; i < WORKERS; i++) {

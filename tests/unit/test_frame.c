@@ -178,6 +178,10 @@ static void test_frame__oversize(void **state)
                      E_TOOBIG);
     put_ping(&f->out, 1);
     assert_int_equal(round_trip(f, &frame), E_TOOBIG);
+    frame_reader_release(&f->reader);
+    frame_reader_init(&f->reader, FRAME_MAX_STRANGER);
+    assert_int_equal(frame_feed(&f->reader, (struct slice){announced, 4}, &f->arena, &used, &frame),
+                     E_TOOBIG);
 }
 
 /* The cap rises once the peer is known. */
@@ -287,6 +291,9 @@ static void test_check__hello(void **state)
     assert_int_equal(hello_check(f, &m), E_MALFORMED); /* one stream twice */
     cursors[1].stream = 1;
     assert_int_equal(hello_check(f, &m), 0);
+    cursors[1].hash = bytes_of(WIRE_HASH_SIZE - 1);
+    assert_int_equal(hello_check(f, &m), E_MALFORMED);
+    cursors[1].hash = bytes_of(WIRE_HASH_SIZE);
     cursors[1].seq = 0;
     assert_int_equal(hello_check(f, &m), E_MALFORMED); /* an incarnation at 0 */
 }
@@ -476,6 +483,9 @@ static void test_body__bomb(void **state)
                      E_TOOBIG);
     assert_int_equal(body_expand(&f->codec, buf_slice(&f->out), WIRE_BODY_MAX, &f->arena, &plain),
                      0);
+    buf_clear(&f->out);
+    assert_int_equal(body_compress(&f->codec, slice_str("short"), &f->out), 0);
+    assert_int_equal(body_expand(&f->codec, buf_slice(&f->out), 6, &f->arena, &plain), E_MALFORMED);
     assert_int_equal(body_expand(&f->codec, slice_str("not zstd"), 8, &f->arena, &plain),
                      E_MALFORMED);
     mem_free(zeros);

@@ -178,6 +178,11 @@ static void test_change__only_canonical(void **state)
         }
         f->out.p[i / 8] ^= (uint8_t)(1u << i % 8);
     }
+    fields[1].tag = fields[0].tag;
+    buf_clear(&f->out);
+    change_encode(&f->out, &c);
+    assert_int_equal(change_decode(&f->a, buf_slice(&f->out), (struct slice){NULL, 0}, &back),
+                     E_MALFORMED);
     buf_clear(&f->out);
 }
 
@@ -241,6 +246,10 @@ static void test_verdict__golden(void **state)
     assert_false(verdict_withholds(&back, 6));
     for (size_t len = 0; len < f->out.len; len++)
         assert_int_equal(verdict_decode(&f->a, (struct slice){f->out.p, len}, &back), E_MALFORMED);
+    withheld[1] = 5; /* a tag twice would be a second form of the same */
+    buf_clear(&f->out);
+    verdict_encode(&f->out, &v);
+    assert_int_equal(verdict_decode(&f->a, buf_slice(&f->out), &back), E_MALFORMED);
     buf_clear(&f->out);
 }
 
@@ -302,6 +311,9 @@ static void test_head__golden(void **state)
     assert_true(back.seq == 258 && back.stream == 431021 && !back.has_root);
     for (size_t len = 0; len < f->out.len; len++)
         assert_int_equal(head_decode((struct slice){f->out.p, len}, &back), E_MALFORMED);
+    f->out.p[f->out.len - 1] = 1; /* a root of one byte */
+    buf_u8(&f->out, 0);
+    assert_int_equal(head_decode(buf_slice(&f->out), &back), E_MALFORMED);
     buf_clear(&f->out);
 }
 
@@ -536,6 +548,20 @@ static void test_row__catalogue_does_not_matter(void **state)
     assert_hex(buf_slice(&f->out), GOLDEN_ROW);
 }
 
+/* A row whose one value is null: it has nothing to say. */
+static struct slice row_with_null(struct fixture *f)
+{
+    struct id id = id_of(0x33);
+    struct row *row = row_new(&f->a, catalogue_kind(22), &id);
+
+    buf_clear(&f->out);
+    row_encode(&f->out, row);
+    f->out.p[f->out.len - 1] = 1; /* one value, */
+    buf_varint(&f->out, 5);       /* of the field 5, */
+    buf_u8(&f->out, 0);           /* null */
+    return buf_slice(&f->out);
+}
+
 static void test_row__only_canonical(void **state)
 {
     struct fixture *f = *state;
@@ -545,6 +571,7 @@ static void test_row__only_canonical(void **state)
     for (size_t len = 0; len < good.len; len++)
         assert_int_not_equal(row_decode(&f->a, (struct slice){good.p, len}, &row), 0);
     assert_int_equal(row_decode(&f->a, slice_hex(&f->a, GOLDEN_ROW "00"), &row), E_MALFORMED);
+    assert_int_equal(row_decode(&f->a, row_with_null(f), &row), E_MALFORMED);
     ((uint8_t *)good.p)[1] = 0x7f; /* no such kind */
     assert_int_equal(row_decode(&f->a, good, &row), E_VERSION);
 }
