@@ -1,7 +1,8 @@
 """A city put back from a backup: what it had acknowledged since comes back from the counties, once."""
 import shutil
+import subprocess
 
-from conftest import wait_until
+from conftest import ZTCD, wait_until
 
 MEMBER = ["gender=男", "level=county", "sector_id=经济", "unit_title=某公司经理", "expertise=经济管理",
           "phone=13812345678", "term_id=政协郴州市第五届委员会", "party=中共党员"]
@@ -160,3 +161,22 @@ def test_a_store_put_back_behind_its_back(city, make_county, tmp_path):
         status = city.json("status")
         assert status["recovering"] and status["incarnation"] != life
         a.stop()
+
+
+def test_a_backup_that_follows(city, make_county, tmp_path):
+    """What was acknowledged reaches the copy by itself; the copy alone restores to it."""
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    copy = tmp_path / "copy"
+    with subprocess.Popen([ZTCD, "--dir", city.dir, "backup", copy, "--follow"]) as follower:
+        try:
+            assert wait_until(lambda: (copy / "city.db").exists() and city.json("status")["backup_age_s"] is not None)
+            first = (copy / "city.db").stat().st_mtime_ns
+            a.add("member", "name=甲一", *MEMBER)
+            a.sync()
+            assert wait_until(lambda: (copy / "city.db").stat().st_mtime_ns != first)
+        finally:
+            follower.terminate()
+    lose(city, copy)
+    city.start()
+    assert names(city) == ["甲一"] and city.json("recover")["missing"] == 0
