@@ -1,51 +1,16 @@
 /* receipt: the proof that a record is durable at the city, made and checked without a network. */
 #include "client/cmd/commands.h"
 
+#include "common/base/file.h"
 #include "common/base/hex.h"
 #include "common/base/mem.h"
 #include "common/crypto/hash.h"
 #include "common/ledger/receipt.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #define SENTENCE_MAX 4096u
-
-/* ---- files ---- */
-
-/* An existing file is left alone. */
-static int write_file(const char *path, struct slice bytes, struct err *err)
-{
-    FILE *f = fopen(path, "wbx");
-    bool ok;
-
-    if (f == NULL)
-        return err_set(err, errno == EEXIST ? E_EXISTS : E_IO, "不能写 %s：%s", path,
-                       strerror(errno));
-    ok = fwrite(bytes.p, 1, bytes.len, f) == bytes.len;
-    ok = fclose(f) == 0 && ok;
-    return ok ? 0 : err_set(err, E_IO, "不能写 %s：%s", path, strerror(errno));
-}
-
-static int read_file(const char *path, struct buf *out, struct err *err)
-{
-    FILE *f = fopen(path, "rb");
-    uint8_t piece[65536];
-    size_t len;
-    bool bad;
-
-    if (f == NULL)
-        return err_set(err, errno == ENOENT ? E_NOTFOUND : E_IO, "打不开 %s：%s", path,
-                       strerror(errno));
-    while ((len = fread(piece, 1, sizeof piece, f)) > 0 && out->ret == 0)
-        buf_put(out, piece, len);
-    bad = ferror(f) != 0;
-    (void)fclose(f); /* only read */
-    if (bad)
-        return err_set(err, E_IO, "读不了 %s", path);
-    return out->ret == 0 ? 0 : err_set(err, out->ret, NULL);
-}
 
 /* ---- what it says ---- */
 
@@ -130,7 +95,7 @@ static int give(struct work *w, struct buf *b)
     if (ret == 0)
         ret = tell(w, buf_slice(b));
     if (ret == 0 && path != NULL)
-        ret = write_file(path, buf_slice(b), w->err);
+        ret = file_write_new(path, buf_slice(b), w->err);
     if (ret != 0 || w->args->json)
         return ret;
     if (row->pending)
@@ -142,7 +107,7 @@ static int give(struct work *w, struct buf *b)
 
 static int check(struct work *w, struct buf *b)
 {
-    int ret = read_file(args_text(w->args, OPT_CHECK), b, w->err);
+    int ret = file_read(args_text(w->args, OPT_CHECK), b, w->err);
 
     return ret != 0 ? ret : tell(w, buf_slice(b));
 }

@@ -1,6 +1,7 @@
 /* Opening a replica's directory: what is missing or readable by others is said before anything is used. */
 #include "client/cmd/home.h"
 
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/cmd/args.h"
 #include "common/crypto/hash.h"
@@ -118,36 +119,18 @@ static int load_seal_key(const char *dir, const char *name, struct seal_key *ret
     return status != 0 ? status : seal_key_load(path, false, &random, ret, err);
 }
 
-/* A small file, whole. */
-static int read_file(const char *path, uint8_t *p, size_t max, size_t *ret_len, struct err *err)
-{
-    FILE *f = fopen(path, "rb");
-    size_t len;
-    bool bad;
-
-    if (f == NULL)
-        return err_set(err, errno == ENOENT ? E_NOTFOUND : E_IO, "打不开 %s：%s", path,
-                       strerror(errno));
-    len = fread(p, 1, max, f);
-    bad = ferror(f) != 0 || len == max;
-    (void)fclose(f); /* only read */
-    if (bad)
-        return err_set(err, E_IO, "读不了 %s", path);
-    *ret_len = len;
-    return 0;
-}
-
 static int load_log_key(struct home *h, struct err *err)
 {
     char path[HOME_PATH_MAX];
-    uint8_t der[LOG_KEY_MAX];
-    size_t len = 0;
+    struct buf der;
     int ret = home_path(h->dir, "log_key.der", path, err);
 
+    buf_init(&der, LOG_KEY_MAX);
     if (ret == 0)
-        ret = read_file(path, der, sizeof der, &len, err);
+        ret = file_read(path, &der, err);
     if (ret == 0)
-        ret = pubkey_load((struct slice){der, len}, &h->log_key, err);
+        ret = pubkey_load(buf_slice(&der), &h->log_key, err);
+    buf_release(&der);
     return ret;
 }
 

@@ -8,6 +8,7 @@
 #include "client/net/agent.h"
 
 #include "client/cmd/home.h"
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/trust.h"
@@ -238,19 +239,6 @@ static int check_cert(const struct enrolling *e, const struct cert *cert, const 
 
 /* ---- files ---- */
 
-static int write_file(const char *path, struct slice bytes, struct err *err)
-{
-    FILE *f = fopen(path, "wbx");
-    bool ok;
-
-    if (f == NULL)
-        return err_set(err, errno == ENOSPC ? E_FULL : E_IO, "不能写 %s：%s", path,
-                       strerror(errno));
-    ok = fwrite(bytes.p, 1, bytes.len, f) == bytes.len && fflush(f) == 0 && fsync(fileno(f)) == 0;
-    ok = fclose(f) == 0 && ok;
-    return ok ? 0 : err_set(err, E_IO, "不能写 %s：%s", path, strerror(errno));
-}
-
 static int save_log_key(const struct enrolling *e, struct err *err)
 {
     char path[HOME_PATH_MAX];
@@ -259,7 +247,7 @@ static int save_log_key(const struct enrolling *e, struct err *err)
     if (ret != 0)
         return ret;
     (void)unlink(path); /* of an enrolment that was interrupted */
-    return write_file(path, wire_slice(e->answer->log_key), err);
+    return file_write_new(path, wire_slice(e->answer->log_key), err);
 }
 
 static int save_secret(const struct enrolling *e, const char *name, struct err *err)

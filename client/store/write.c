@@ -298,23 +298,6 @@ static int prepare(struct writing *w, size_t n, const struct id *account, struct
     return 0;
 }
 
-/* Errors after which the transaction holds half an act, or cannot go on. */
-static bool is_refusal(int ret)
-{
-    switch (ret) {
-    case E_NOMEM:
-    case E_IO:
-    case E_FULL:
-    case E_BUSY:
-    case E_READONLY:
-    case E_CORRUPT:
-    case E_INTERNAL:
-        return false;
-    default:
-        return true;
-    }
-}
-
 static int write_act(struct writing *w, const struct id *account, struct draft *drafts, size_t n,
                      struct err *err)
 {
@@ -369,7 +352,7 @@ int replica_write(struct replica *r, struct arena *a, const struct id *account,
         return ret;
     ret = write_act(&w, account, drafts, n, err);
     if (!alone) {
-        r->failed |= ret != 0 && !is_refusal(ret);
+        r->failed |= err_is_fault(ret); /* half an act, or no going on */
         return ret;
     }
     if (ret == 0)

@@ -32,6 +32,22 @@ const char *err_text(int ret)
     }
 }
 
+bool err_is_fault(int ret)
+{
+    switch (ret) {
+    case E_NOMEM:
+    case E_IO:
+    case E_FULL:
+    case E_BUSY:
+    case E_READONLY:
+    case E_CORRUPT:
+    case E_INTERNAL:
+        return true;
+    default:
+        return false;
+    }
+}
+
 int err_from_code(const char *code)
 {
 #define X(name, number, c, text)                                                                   \

@@ -6,6 +6,7 @@
 #ifndef ZTC_BASE_ERR_H
 #define ZTC_BASE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* X(name, number, stable code, sentence for people) */
@@ -71,6 +72,9 @@ const char *err_code(int ret);
 
 /* The general sentence of an E_* number. */
 const char *err_text(int ret);
+
+/* The machine failed, not the content: nothing was decided, a later try may succeed. */
+bool err_is_fault(int ret);
 
 /* The E_* number of a stable code, E_INTERNAL when there is none. */
 int err_from_code(const char *code);

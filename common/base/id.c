@@ -1,5 +1,6 @@
 #include "common/base/id.h"
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/hex.h"
 
@@ -112,6 +113,16 @@ void id_format(const struct id *a, char text[ID_TEXT_SIZE])
         *text++ = '-';
     }
     text[-1] = '\0';
+}
+
+struct id id_take(struct rd *r)
+{
+    struct slice s = rd_take(r, ID_SIZE);
+    struct id id = {{0}};
+
+    if (s.len == ID_SIZE)
+        memcpy(id.b, s.p, ID_SIZE);
+    return id;
 }
 
 int id_parse(const char *text, size_t len, struct id *ret_id)

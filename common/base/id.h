@@ -42,6 +42,11 @@ int id_cmp(const struct id *a, const struct id *b);
 /* Lower-case 8-4-4-4-12 text, NUL-terminated. */
 void id_format(const struct id *a, char text[ID_TEXT_SIZE]);
 
+struct rd;
+
+/* The next ID_SIZE bytes; zero when there are fewer, which R's own error tells. */
+struct id id_take(struct rd *r);
+
 /* From 32 hex digits with or without hyphens at their places. 0 or E_MALFORMED. */
 int id_parse(const char *text, size_t len, struct id *ret_id);
 

@@ -37,16 +37,6 @@ static struct digest_sum take_sum(struct rd *r)
     return (struct digest_sum){count, digest_take(r)};
 }
 
-static struct id take_id(struct rd *r)
-{
-    struct slice s = rd_take(r, ID_SIZE);
-    struct id id = {{0}};
-
-    if (s.len == ID_SIZE)
-        memcpy(id.b, s.p, ID_SIZE);
-    return id;
-}
-
 int digest_list_kinds(struct arena *a, struct slice bytes, struct digest_kind **ret, size_t *ret_n)
 {
     struct digest_kind *list = arena_alloc(a, DIGEST_KINDS_MAX * sizeof *list);
@@ -75,7 +65,7 @@ int digest_list_parts(struct arena *a, struct slice bytes, struct digest_part **
     if (list == NULL)
         return E_NOMEM;
     while (rd_left(&r) > 0 && !r.bad && n < DIGEST_PARTS_MAX) {
-        list[n].upto = take_id(&r);
+        list[n].upto = id_take(&r);
         list[n].of = take_sum(&r);
         r.bad |= n > 0 && id_cmp(&list[n].upto, &list[n - 1].upto) <= 0;
         n++;
@@ -95,7 +85,7 @@ int digest_list_rows(struct arena *a, struct slice bytes, struct digest_of_row *
     if (list == NULL)
         return E_NOMEM;
     while (rd_left(&r) > 0 && !r.bad && n < DIGEST_ROWS_MAX) {
-        list[n].id = take_id(&r);
+        list[n].id = id_take(&r);
         list[n].digest = digest_take(&r);
         r.bad |= n > 0 && id_cmp(&list[n].id, &list[n - 1].id) <= 0;
         n++;

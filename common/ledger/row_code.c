@@ -106,16 +106,6 @@ void row_encode(struct buf *out, const struct row *row)
 
 /* ---- reading ---- */
 
-static struct id take_id(struct rd *r)
-{
-    struct slice s = rd_take(r, ID_SIZE);
-    struct id id = {{0}};
-
-    if (s.len == ID_SIZE)
-        memcpy(id.b, s.p, ID_SIZE);
-    return id;
-}
-
 static uint32_t take_u32(struct rd *r)
 {
     uint64_t v = rd_varint(r);
@@ -140,9 +130,9 @@ static void take_stamp(struct rd *r, struct row *row)
     row->created_seq = take_seq(r);
     row->seq = take_seq(r);
     row->created_at = rd_varint(r);
-    row->created_by = take_id(r);
+    row->created_by = id_take(r);
     row->updated_at = rd_varint(r);
-    row->updated_by = take_id(r);
+    row->updated_by = id_take(r);
 }
 
 /* The values in place, what the catalogue does not know appended to UNKNOWN as it stands. */
@@ -181,7 +171,7 @@ static int keep_unknown(struct arena *a, const struct buf *unknown, struct row *
 
 static int take_row(struct arena *a, struct rd *r, const struct kind *kind, struct row **ret)
 {
-    struct id id = take_id(r);
+    struct id id = id_take(r);
     struct row *row = row_new(a, kind, &id);
     struct buf unknown;
     int status;

@@ -27,27 +27,10 @@ static struct check check_of(struct judge *j)
         .lookup = &j->lookup, .settings = j->facts->settings, .today = j->facts->today};
 }
 
-/* The store could not answer: that is no verdict. */
-static bool is_fault(int ret)
-{
-    switch (ret) {
-    case E_NOMEM:
-    case E_IO:
-    case E_FULL:
-    case E_BUSY:
-    case E_READONLY:
-    case E_CORRUPT:
-    case E_INTERNAL:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static int refused(struct judge *j, int ret, const struct err *err)
 {
-    if (is_fault(ret))
-        return ret;
+    if (err_is_fault(ret))
+        return ret; /* the store could not answer: that is no verdict */
     return judge_refuse(j, ret, "%s", err->text[0] != '\0' ? err->text : err_text(ret));
 }
 

@@ -31,16 +31,6 @@ void crew_put(struct buf *out, const struct author *a, struct slice cert)
     buf_bytes(out, cert);
 }
 
-static struct id take_id(struct rd *r)
-{
-    struct slice s = rd_take(r, ID_SIZE);
-    struct id id = {{0}};
-
-    if (s.len == ID_SIZE)
-        memcpy(id.b, s.p, ID_SIZE);
-    return id;
-}
-
 static struct slice read_file(struct arena *a, const char *path)
 {
     FILE *f = fopen(path, "rb");
@@ -58,10 +48,10 @@ static void take_members(struct crew *c, struct rd *r)
     for (size_t i = 0; c->members != NULL && i < c->n; i++) {
         struct author *a = &c->members[i].author;
 
-        a->replica = take_id(r);
-        a->clerk = take_id(r);
-        a->studio = take_id(r);
-        a->member = take_id(r);
+        a->replica = id_take(r);
+        a->clerk = id_take(r);
+        a->studio = id_take(r);
+        a->member = id_take(r);
         a->site = rd_be32(r);
         a->hasher = hasher_of(HASH_SM3);
         a->random = random_seeded_init(&a->seeded, i + 1);
@@ -79,7 +69,7 @@ void crew_load(struct crew *c, const char *dir)
     arena_init(&c->arena, 2 * CREW_MAX);
     (void)snprintf(path, sizeof path, "%s/crew", dir);
     r = rd_of(read_file(&c->arena, path));
-    c->ledger = take_id(&r);
+    c->ledger = id_take(&r);
     c->log_key = rd_bytes(&r, DER_MAX);
     c->n = (size_t)rd_varint(&r);
     if (!r.bad && c->n <= rd_left(&r) / ID_SIZE)

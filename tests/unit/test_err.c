@@ -98,9 +98,20 @@ static void test_err__cuts_at_a_character(void **state)
     }
 }
 
+static void test_err__a_fault_is_the_machines(void **state)
+{
+    (void)state;
+    assert_true(err_is_fault(E_FULL));
+    assert_true(err_is_fault(E_CORRUPT));
+    assert_false(err_is_fault(0));
+    assert_false(err_is_fault(E_STATE));
+    assert_false(err_is_fault(E_QUOTA));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_err__a_fault_is_the_machines),
         cmocka_unit_test(test_err__codes_are_a_bijection),
         cmocka_unit_test(test_err__unknown_codes),
         cmocka_unit_test(test_err__null_is_allowed),
