@@ -6,6 +6,7 @@
  * A world takes copies. Ledger, replicas and those first records therefore have the same ids in every
  * world; what is made in a world draws its ids from the seed. */
 #include "tests/sim/world_internal.h"
+#include "client/store/repair.h"
 
 #include "common/crypto/hash.h"
 #include "tests/lib/toy.h"
@@ -86,10 +87,13 @@ bool computers_open_replica(struct world *w, struct sim_replica *r)
     struct replica_facts f;
     struct err err = {.ret = 0};
     char path[32];
+    bool differs;
     int ret;
 
     replica_path(r, path);
     ret = replica_open(path, &keys, &r->r, &err);
+    if (ret == 0) /* as every agent does when it begins */
+        ret = replica_recount(r->r, true, &differs, &err);
     if (ret == 0)
         ret = replica_facts(r->r, &f, &err);
     if (ret != 0) {
