@@ -122,13 +122,6 @@ int exchange_facts(struct replica *r, const char *software, struct client_facts 
 
 #define REPORTS_MAX 64u
 
-static bool is_read(struct replica *r, uint32_t stream)
-{
-    struct stream_head h;
-
-    return stream != STREAM_CITY && store_stream_get(replica_store(r), stream, &h, NULL) == 0;
-}
-
 /* What differs, and which repairs the city does not know of. */
 static int put_compared(struct replica *r, struct arena *a, struct client_event *ret,
                         struct err *err)
@@ -144,23 +137,41 @@ static int put_compared(struct replica *r, struct arena *a, struct client_event 
     return ret->ret;
 }
 
+static const Ztc__SignedHead *shown_head(const Ztc__Welcome *m, uint32_t stream)
+{
+    struct head h;
+
+    for (size_t i = 0; i < m->n_heads; i++) {
+        if (head_decode(wire_slice(m->heads[i]->head), &h) == 0 && h.stream == stream)
+            return m->heads[i];
+    }
+    return NULL;
+}
+
+/* What Welcome does not show is what Hello showed. */
+static int compare_stream(struct replica *r, uint32_t stream, const Ztc__Welcome *m,
+                          struct err *err)
+{
+    const Ztc__SignedHead *head = shown_head(m, stream);
+
+    if (head == NULL)
+        return replica_compare_kept(r, stream, err);
+    return replica_compare(r, wire_slice(head->head), wire_slice(head->signature), err);
+}
+
 int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct arena *a,
                      struct client_event *ret, struct err *err)
 {
+    const Ztc__SignedHead *witness = shown_head(welcome, STREAM_CITY);
     int status = 0;
 
     ret->kind = CLIENT_COMPARED;
-    for (size_t i = 0; status == 0 && i < welcome->n_heads; i++) {
-        struct slice bytes = wire_slice(welcome->heads[i]->head);
-        struct slice signature = wire_slice(welcome->heads[i]->signature);
-        struct head head;
-
-        status = head_decode(bytes, &head);
-        if (status == 0 && head.stream == STREAM_CITY)
-            status = replica_witness(r, bytes, signature, err);
-        else if (status == 0 && is_read(r, head.stream))
-            status = replica_compare(r, bytes, signature, err);
-    }
+    if (witness != NULL)
+        status = replica_witness(r, wire_slice(witness->head), wire_slice(witness->signature), err);
+    if (status == 0)
+        status = compare_stream(r, STREAM_SHARED, welcome, err);
+    if (status == 0)
+        status = compare_stream(r, r->own.site, welcome, err);
     return status == 0 ? put_compared(r, a, ret, err) : status;
 }
 

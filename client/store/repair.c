@@ -107,6 +107,35 @@ int replica_compare(struct replica *r, struct slice bytes, struct slice signatur
     return ret;
 }
 
+static int newest_kept(struct replica *r, uint32_t stream, struct head *ret, struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_HEAD_NEWEST];
+    int status;
+
+    sql_bind_int(st, 1, stream);
+    status = sql_step(st, err);
+    if (status == 1 && head_decode(sql_blob(st, 1), ret) != 0)
+        status = err_set(err, E_CORRUPT, "保存的数据头已损坏");
+    sql_done(st);
+    return status;
+}
+
+int replica_compare_kept(struct replica *r, uint32_t stream, struct err *err)
+{
+    struct head h;
+    int ret = replica_begin(r, err);
+
+    if (ret != 0)
+        return ret;
+    ret = newest_kept(r, stream, &h, err);
+    if (ret == 1)
+        ret = compare_shown(r, &h, err);
+    if (ret == 0)
+        return replica_commit(r, err);
+    replica_rollback(r);
+    return ret;
+}
+
 /* ---- the rows of the streams ---- */
 
 static int base_of(void *ctx, struct arena *a, const struct row *shown, struct row **ret_base,

@@ -23,6 +23,9 @@ int replica_differing(struct replica *r, uint32_t *ret_stream, struct err *err);
 int replica_compare(struct replica *r, struct slice head, struct slice signature,
                     struct err *err);
 
+/* The same with the newest head that is kept, which Welcome did not show: the city's is no other. */
+int replica_compare_kept(struct replica *r, uint32_t stream, struct err *err);
+
 /* Compare one answer; the cursor stands where it says. *ret_more: ask *NEXT. */
 int replica_digest_step(struct replica *r, const struct client_digest_ask *ask,
                         const Ztc__DigestTell *tell, const Ztc__RepairRows *rows, msec_t now,

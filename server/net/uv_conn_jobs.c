@@ -112,11 +112,13 @@ static int dup_slice(struct arena *a, struct slice *s)
     return s->p == NULL ? E_NOMEM : 0;
 }
 
+/* A head that Hello showed is not shown back: by that the replica knows that it is still the newest. */
 static int read_heads(struct facts_job *j, struct city *city)
 {
     for (size_t i = 0; i < SERVER_STREAMS + 1; i++) {
         uint32_t stream = i == SERVER_STREAMS ? STREAM_CITY : facts_stream(j, i);
-        struct server_signed *h = &j->heads[i];
+        const struct slice *shown = i == SERVER_STREAMS ? &j->witness.head : &j->cursors[i].head;
+        struct server_signed *h = &j->heads[j->facts.n_signed_heads];
         uint64_t seq;
         int ret = city_head(city, stream, &h->head, &h->signature, &seq);
 
@@ -128,9 +130,9 @@ static int read_heads(struct facts_job *j, struct city *city)
             return ret;
         if (i < SERVER_STREAMS)
             j->facts.heads[i] = (struct server_head){stream, seq};
+        j->facts.n_signed_heads += !slice_eq(h->head, *shown);
     }
     j->facts.signed_heads = j->heads;
-    j->facts.n_signed_heads = SERVER_STREAMS + 1;
     return 0;
 }
 

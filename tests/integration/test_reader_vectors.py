@@ -165,6 +165,20 @@ def test_aes_256_gcm():
         plain_crypto.gcm_open(key, sealed, aad + b"x")
 
 
+# docs/ledger.md §16.
+def test_row_digest_and_root():
+    row = lr.Row(lr.read_catalogue(os.path.join(ROOT, "common/catalogue"))[22], b"\x33" * 16)
+    row.stream, row.created_seq, row.seq = 431021, 7, 300
+    row.created_at, row.created_by = 1770000000000, b"\x22" * 16
+    row.updated_at, row.updated_by = 1770000000001, bytes(16)
+    row.values = {5: (lr.TEXT, b"visit"), 12: (lr.ERASED, None), 1003: (lr.TEXT, b"collected"),
+                  4: lr.NOTHING}
+    row.unknown = {900: (lr.TEXT, "新".encode()), 901: lr.NOTHING}
+    digest = lr.digest_of(row.encode())
+    assert digest.to_bytes(16, "big").hex() == "fbbe2ef89a226af02eb63e9b52c340b8"
+    assert lr.root_of({22: (1, digest), 23: (0, 0)}).hex() == "9c4c1f2df26a5c91506288686a8fc841"
+
+
 # ---- whole files ----
 
 
@@ -199,6 +213,16 @@ def make_tables(db, kinds):
         db.execute('CREATE TABLE "%s" (%s)' % (kind.name, ", ".join(columns)))
 
 
+def row_digest():
+    """Of the row below, as docs/ledger.md §11 and §12 say."""
+    v = lr.put_varint
+    return hashlib.sha256(
+        b"\1" + v(OPINION) + RECORD + v(SITE) + v(1) + v(4) + v(1770000000000) + ACTOR + v(1004) + ACTOR
+        + v(8) + v(5) + text("visit") + v(7) + lr.put_value((lr.INT, -3)) + v(12) + text("路灯")
+        + v(16) + text("路灯") + v(21) + text("住建局") + v(900) + text("新") + v(1001) + text("431021")
+        + v(1003) + text("collected")).digest()[:16]
+
+
 def make(path, city):
     db = sqlite3.connect(path)
     db.executescript(
@@ -208,6 +232,7 @@ def make(path, city):
         "CREATE TABLE log (pos INTEGER PRIMARY KEY, received_at, verdict, hash, bytes, side);"
         "CREATE TABLE pending (n, first_n, act_len, act_bytes, record, kind, bytes, side, hash, before);"
         "CREATE TABLE refused_change (n, bytes, side, hash);"
+        "CREATE TABLE digest (stream, kind, count, sum);"
         "CREATE TABLE head (stream, seq, compared, bytes, signature);")
     make_tables(db, lr.read_catalogue(os.path.join(ROOT, "common/catalogue")))
     start = lr.chain_start(sm3, 1, lr.SHARED, LEDGER)
@@ -240,6 +265,7 @@ def make(path, city):
         " '431021', 'collected')",
         (RECORD, SITE, ACTOR, ACTOR, bytes.fromhex("84070203e696b0"),
          bytes([16, 4, 21, 2]) if city else None))
+    db.execute("INSERT INTO digest VALUES (?, ?, 1, ?)", (SITE, OPINION, row_digest()))
     db.commit()
     return db
 
@@ -278,6 +304,9 @@ TAMPER = [
     ("DELETE FROM log WHERE pos & 7 = 4", "ends at seq 3"),
     ("UPDATE stream SET hash = zeroblob(32) WHERE stream > 1", "ends at seq 4"),
     ("PRAGMA user_version = 2", "user_version"),
+    ("UPDATE digest SET sum = zeroblob(16)", "digests of stream"),
+    ("UPDATE digest SET count = 2", "digests of stream"),
+    ("DELETE FROM digest", "digests of stream"),
 ]
 
 

@@ -289,7 +289,8 @@ class Head:
         self.bytes, self.signature = data, signature
         self.ledger, self.incarnation = r.take(16), r.take(16)
         self.stream, self.seq, self.hash = r.be(4), r.be(8), r.take(32)
-        if len(r.bytes(16)) not in (0, 16):
+        self.root = r.bytes(16)
+        if len(self.root) not in (0, 16):
             fail("root digest of a head")
         r.done()
 
@@ -404,6 +405,31 @@ class Row:
             self.put(tag, value, seq, track)
         for tag, value in v.derived.items():
             self.put(tag, value, seq, track)
+
+
+    def items(self):
+        """Values that count in a digest, by tag."""
+        out = {t: v for t, v in self.unknown.items() if t not in self.kind.fields}
+        out.update((t, v) for t, v in self.values.items() if self.kind.fields[t].stored)
+        return sorted((t, v) for t, v in out.items() if v[0] != NULL)
+
+    def encode(self):
+        v, items = put_varint, self.items()
+        return b"".join(
+            [b"\1", v(self.kind.tag), self.record, v(self.stream), v(self.created_seq), v(self.seq),
+             v(self.created_at), self.created_by, v(self.updated_at), self.updated_by, v(len(items))]
+            + [v(tag) + put_value(value) for tag, value in items])
+
+
+def digest_of(data):
+    return int.from_bytes(hashlib.sha256(data).digest()[:16], "big")
+
+
+def root_of(kinds):
+    """Of {kind: (count, sum)}."""
+    return hashlib.sha256(b"ztc-root-1" + b"".join(
+        tag.to_bytes(4, "big") + count.to_bytes(8, "big") + total.to_bytes(16, "big")
+        for tag, (count, total) in sorted(kinds.items()) if count)).digest()[:16]
 
 
 # ---- the file ----
@@ -689,6 +715,42 @@ class Ledger:
             if not compared and self.seqs.get(stream, -1) >= seq:
                 fail("is reached and not compared")
             self.check_head(head, bool(compared))
+            if compared and stream in self.seqs and seq == self.seqs[stream]:
+                self.check_root(head)
+
+    # -- digests --
+
+    def sums(self, stream):
+        """{kind: (count, sum)} as the log says, or None when a value lies sealed."""
+        out = {}
+        for (tag, _), row in self.rows.items():
+            if row.stream != stream:
+                continue
+            if any(v[0] == UNKNOWN[0] for _, v in row.items()):
+                return None
+            count, total = out.get(tag, (0, 0))
+            out[tag] = (count + 1, (total + digest_of(row.encode())) % (1 << 128))
+        return out
+
+    def check_root(self, head):
+        sums = self.sums(head.stream)
+        if head.root and sums is not None and not self.counts["entries of unknown kinds"]:
+            if root_of(sums) != head.root:
+                fail("the root is %s, should be %s", head.root.hex(), root_of(sums).hex())
+            self.counts["roots"] += 1
+
+    def compare_digests(self):
+        kept = {}
+        for stream, kind, count, total in self.all("SELECT stream, kind, count, sum FROM digest"):
+            if count:
+                kept.setdefault(stream, {})[kind] = (count, int.from_bytes(total, "big"))
+        for stream in self.seqs:
+            self.where = "digests of stream %d" % stream
+            sums = self.sums(stream)
+            if sums is not None and kept.get(stream, {}) != sums:
+                fail("are %r, should be %r", kept.get(stream, {}), sums)
+            self.counts["digests"] += 0 if sums is None else len(sums)
+        self.where = ""
 
     # -- the projection --
 
@@ -784,6 +846,7 @@ class Ledger:
         for head in heads:
             self.check_head(head, False)
         self.compare()
+        self.compare_digests()
 
 
 def bind(value):
