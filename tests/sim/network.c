@@ -125,6 +125,8 @@ static void server_follow(struct link *l)
         writer_submit(l, up->submit, up->submit_count);
     if (up->refused_ack != NULL)
         writer_ack(l, up->refused_ack);
+    if (up->said != NULL)
+        writer_said(l, up->said);
     if (up->read_refusals_from != 0)
         writer_refusals(l, up->read_refusals_from);
     if (up->read.wanted)

@@ -60,7 +60,8 @@ struct link {
 
 /* ---- the city's writer ---- */
 
-enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS, JOB_NOTE };
+enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS, JOB_NOTE,
+                JOB_SAID };
 
 struct job {
     struct job *next;
@@ -78,6 +79,7 @@ struct job {
     /* JOB_ACK, JOB_REFUSALS */
     uint64_t first_n, until_n;
     struct city_repair repair; /* JOB_NOTE */
+    struct statement said;     /* JOB_SAID */
     struct server_facts facts;
     struct server_signed heads[3];
     struct server_refusal *refusals;
@@ -231,6 +233,7 @@ void network_release(struct world *w);
 void writer_ask(struct link *l, const Ztc__Hello *m);
 void writer_submit(struct link *l, const struct push_item *items, uint32_t n);
 void writer_ack(struct link *l, const Ztc__RefusedAck *m);
+void writer_said(struct link *l, const Ztc__Statement *m);
 void writer_refusals(struct link *l, uint64_t from_n);
 void writer_tell(struct link *l, const Ztc__DigestAsk *m);
 void writer_note(struct link *l, const Ztc__Repaired *m);

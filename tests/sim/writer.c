@@ -236,6 +236,18 @@ void writer_note(struct link *l, const Ztc__Repaired *m)
     memcpy(job->repair.record.b, m->id.data, ID_SIZE);
 }
 
+/* Also what shows, when nobody brings anything, that the store can be written again. */
+void writer_said(struct link *l, const Ztc__Statement *m)
+{
+    struct job *job = add_job(l->w, JOB_SAID, l);
+
+    job->said = (struct statement){.own_n = m->own_n,
+                                   .acked_n = m->acked_n,
+                                   .waiting = m->waiting,
+                                   .refused = m->refused,
+                                   .attachments = m->attachments};
+}
+
 /* ---- doing jobs ---- */
 
 static int add_refusal(void *ctx, const struct refusal *r)
@@ -376,6 +388,9 @@ static int run(struct world *w, struct job *job, struct err *err)
         return push(w, job, err);
     case JOB_ACK:
         return city_refused_ack(w->city, &job->link->ss.replica, job->first_n, job->until_n, err);
+    case JOB_SAID:
+        return city_replica_heard(w->city, &job->link->ss.replica, world_clock(w, w->skew), 0,
+                                  &job->said, slice_str("sim"), err);
     case JOB_NOTE:
         w->counts[SIM_REPAIRED]++;
         return city_repair_note(w->city, &job->link->ss.replica, world_clock(w, w->skew), &job->repair, err);
