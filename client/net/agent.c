@@ -28,6 +28,7 @@
 #define TELL_MS        500    /* between two writings of the state */
 #define TELL_MOVED_MS  5000   /* between two that only say that it goes on */
 #define TELL_AGAIN_MS  5000   /* after one that failed: each may have waited long for the file */
+#define COUNT_MS       86400000 /* between two countings of the rows */
 #define HOPELESS_MS    300000 /* a person has to act: look again now and then */
 #define ADDRESS_SIZE   272
 #define HEADS_MAX      8
@@ -42,7 +43,7 @@ struct agent {
     struct certificate certificate;
     struct tls_config *tls;
     struct link *link; /* NULL: none open */
-    uv_timer_t connect, look, tell;
+    uv_timer_t connect, look, tell, count;
     uv_fs_event_t watch;
     uv_signal_t sigterm, sigint;
     bool once;    /* sync: one session */
@@ -228,6 +229,7 @@ static void finish(struct agent *g)
     close_handle((uv_handle_t *)&g->connect);
     close_handle((uv_handle_t *)&g->look);
     close_handle((uv_handle_t *)&g->tell);
+    close_handle((uv_handle_t *)&g->count);
     close_handle((uv_handle_t *)&g->watch);
     close_handle((uv_handle_t *)&g->sigterm);
     close_handle((uv_handle_t *)&g->sigint);
@@ -464,6 +466,36 @@ static void look(struct agent *g)
         link_local(g->link);
 }
 
+/* What was damaged on the disk shows nowhere else: the sums know only what we write ourselves. */
+static bool count_rows(struct agent *g)
+{
+    struct err err = {.ret = 0};
+    bool differs = false;
+    int ret = replica_recount(g->home->replica, true, &differs, &err);
+
+    if (ret != 0)
+        log_warning("agent: rows not counted -> again in a day code=%s cause=%s", err_code(ret),
+                    err.text);
+    else if (differs)
+        log_warning("agent: rows are not what was written -> compared with the city code=%s",
+                    err_code(E_DIGEST));
+    return differs;
+}
+
+/* A fresh session compares. */
+static void on_count(uv_timer_t *timer)
+{
+    struct agent *g = timer->data;
+
+    if (g->stopping || !count_rows(g))
+        return;
+    g->again = true;
+    if (g->link != NULL)
+        link_end(g->link); /* on_end goes on */
+    else
+        connect_in(g, 0);
+}
+
 /* A sync that makes no progress ends. */
 static void watch_progress(struct agent *g)
 {
@@ -532,6 +564,9 @@ static void start_handles(struct agent *g)
     init_timer(g, &g->connect);
     init_timer(g, &g->look);
     init_timer(g, &g->tell);
+    init_timer(g, &g->count);
+    if (!g->once)
+        (void)uv_timer_start(&g->count, on_count, COUNT_MS, COUNT_MS); /* cannot fail */
     (void)uv_timer_start(&g->look, on_look, LOOK_MS, LOOK_MS); /* as above */
     (void)uv_fs_event_init(&g->loop, &g->watch);               /* the same */
     g->watch.data = g;
@@ -612,21 +647,6 @@ static int run_loop(struct agent *g, struct err *err)
     return ret;
 }
 
-/* What was damaged on the disk shows nowhere else: the sums know only what we write ourselves. */
-static void count_rows(struct agent *g)
-{
-    struct err err = {.ret = 0};
-    bool differs = false;
-    int ret = replica_recount(g->home->replica, true, &differs, &err);
-
-    if (ret != 0)
-        log_warning("agent: rows not counted -> again in a day code=%s cause=%s", err_code(ret),
-                    err.text);
-    else if (differs)
-        log_warning("agent: rows are not what was written -> compared with the city code=%s",
-                    err_code(E_DIGEST));
-}
-
 int agent_run(const char *dir, struct err *err)
 {
     struct home home;
@@ -637,7 +657,7 @@ int agent_run(const char *dir, struct err *err)
         ret = home_lock(&home, err);
     if (ret == 0) {
         log_info("agent: running dir=%s", dir);
-        count_rows(&g);
+        (void)count_rows(&g); /* the first session compares */
         ret = run_loop(&g, err);
         log_info("agent: stopped");
     }

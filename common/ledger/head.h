@@ -2,7 +2,7 @@
  *
  * Bytes, format 1:
  *   u8 1 | 16 bytes ledger id | 16 bytes incarnation | be32 stream | be64 seq | 32 bytes hash
- *   | bytes root digest (empty until digests are compared, then 16)
+ *   | bytes root digest: 16, or empty
  * The signature (ECDSA P-256 with SHA-256, DER) is over "ztc-head-1" ‖ those bytes.
  */
 #ifndef ZTC_LEDGER_HEAD_H

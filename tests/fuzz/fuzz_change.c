@@ -2,6 +2,7 @@
  * receipts, rows. The first byte says which. There is one form of everything: what decodes encodes to the
  * same bytes again. */
 #include "common/crypto/hash.h"
+#include "common/ledger/digest_list.h"
 #include "common/ledger/receipt.h"
 #include "common/ledger/row_code.h"
 
@@ -109,6 +110,31 @@ static void try_row(struct arena *a, struct buf *again, struct slice in)
     same(again, in);
 }
 
+/* All three lists: what is one may be another too. */
+static void try_digests(struct arena *a, struct buf *again, struct slice in)
+{
+    struct digest_kind *kinds;
+    struct digest_part *parts;
+    struct digest_of_row *rows;
+    size_t n;
+
+    if (digest_list_kinds(a, in, &kinds, &n) == 0) {
+        for (size_t i = 0; i < n; i++)
+            digest_list_kind(again, &kinds[i]);
+        same(again, in);
+    }
+    if (digest_list_parts(a, in, &parts, &n) == 0) {
+        for (size_t i = 0; i < n; i++)
+            digest_list_part(again, &parts[i]);
+        same(again, in);
+    }
+    if (digest_list_rows(a, in, &rows, &n) == 0) {
+        for (size_t i = 0; i < n; i++)
+            digest_list_row(again, &rows[i]);
+        same(again, in);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice in = {data + 1, size - 1};
@@ -119,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     arena_init(&a, 1u << 20);
     buf_init(&again, 1u << 20);
-    switch (data[0] % 5) {
+    switch (data[0] % 6) {
     case 0:
         try_change(&a, &again, in);
         break;
@@ -132,8 +158,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 3:
         try_receipt(in);
         break;
-    default:
+    case 4:
         try_row(&a, &again, in);
+        break;
+    default:
+        try_digests(&a, &again, in);
         break;
     }
     buf_release(&again);

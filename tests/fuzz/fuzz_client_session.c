@@ -40,6 +40,9 @@ enum step {
     STEP_KEPT,
     STEP_BLOB,
     STEP_BLOB_ANSWER,
+    STEP_DIFFERS,
+    STEP_TELL,
+    STEP_DIGESTED,
     STEPS
 };
 
@@ -58,6 +61,7 @@ struct world {
     uint64_t load_from;
     uint32_t load_most;
     bool refusing;
+    bool comparing; /* an answer about tables is with the store */
     unsigned applying; /* batches handed out, the first at 0 */
     uint32_t streams[APPLYING_MAX];
     uint64_t apply_last[APPLYING_MAX], refused_first;
@@ -102,6 +106,15 @@ static void note_asked(struct world *w)
         assert(!w->requesting && !w->keeping && up->store_renewed->n_authorities > 0);
         w->keeping = true;
     }
+    if (up->digest.ask != NULL) {
+        const struct client_digest_ask *ask = up->digest.ask;
+
+        assert(!w->comparing && w->applying == 0 && !w->refusing);
+        assert((up->digest.tell != NULL) != (up->digest.rows != NULL));
+        assert((up->digest.rows != NULL) == (ask->n_ids > 0));
+        w->comparing = true;
+    }
+    assert(!w->comparing || (up->apply == NULL && up->store_refused == NULL));
     if (up->store_refused != NULL) {
         assert(w->applying == 0 && !w->refusing && up->store_refused->last_n <= w->ledger.own_n);
         w->refusing = true;
@@ -395,6 +408,70 @@ static void answer_stored(struct world *w, int ret)
     step(w, ev);
 }
 
+/* ---- tables that differ ---- */
+
+static void find_difference(struct world *w)
+{
+    struct client_event ev = {.kind = CLIENT_COMPARED};
+    struct client_repair repair = {.no = 1, .stream = SITE, .kind = 22, .how = 1};
+    uint8_t bits = rd_u8(&w->in);
+
+    ev.compared.differs = bits & 1 ? SITE : bits & 2 ? STREAM_SHARED : 0;
+    ev.compared.repairs = &repair;
+    ev.compared.n_repairs = bits >> 2 & 1;
+    step(w, ev);
+}
+
+/* What was asked for, at the cursor or ahead of it; or what a byte says. */
+static void give_tell(struct world *w)
+{
+    static const uint8_t id[ID_SIZE] = {5};
+    const struct client_digest_ask *ask = &w->s.digest.ask;
+    const struct client_stream *t = &w->s.streams[ask->stream == SITE ? 1 : 0];
+    uint8_t bits = rd_u8(&w->in);
+    Ztc__DigestTell m = ZTC__DIGEST_TELL__INIT;
+    Ztc__RepairRows rows = ZTC__REPAIR_ROWS__INIT;
+    Ztc__Repaired noted = ZTC__REPAIRED__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.stream = rows.stream = noted.stream = ask->stream == 0 || bits >> 7 ? SITE : ask->stream;
+    m.seq = rows.seq = t->arrived + (bits & 3);
+    m.has_kind = ask->kind != 0;
+    m.kind = rows.kind = ask->kind;
+    m.form = m.has_kind ? ZTC__DIGEST_TELL__FORM__ROWS : ZTC__DIGEST_TELL__FORM__KINDS;
+    rows.covered = 1;
+    noted.no = 1;
+    noted.id = wire_data((struct slice){id, ID_SIZE});
+    noted.how = ZTC__REPAIRED__HOW__ADDED;
+    if (bits >> 2 & 1)
+        frame_put_repaired(&made, &noted);
+    else if ((ask->n_ids > 0) != (bits >> 3 & 1))
+        frame_put_repair_rows(&made, &rows);
+    else
+        frame_put_digest_tell(&made, &m);
+    give_made(w, &made);
+}
+
+static void answer_digest(struct world *w, int ret)
+{
+    struct client_event ev = {.kind = CLIENT_DIGESTED, .ret = ret};
+    struct client_repair repair = {.no = 2, .stream = SITE, .kind = 22, .how = 2};
+    uint8_t bits = rd_u8(&w->in);
+
+    if (!w->comparing)
+        return;
+    w->comparing = false;
+    ev.compared.more = bits & 1;
+    ev.compared.next.stream = w->s.digest.ask.stream;
+    ev.compared.next.kind = bits >> 1 & 1 ? 22 : 0;
+    ev.compared.next.n_ids = bits >> 1 & bits >> 2 & 1;
+    ev.compared.differs = bits >> 3 & 1 ? w->s.digest.ask.stream : 0;
+    ev.compared.repairs = &repair;
+    ev.compared.n_repairs = bits >> 4 & 1;
+    step(w, ev);
+}
+
 static void fail_store(struct world *w)
 {
     if (w->requesting)
@@ -405,6 +482,8 @@ static void fail_store(struct world *w)
         answer_checked(w, E_FORK);
     else if (w->loading)
         answer_loaded(w, E_IO);
+    else if (w->comparing)
+        answer_digest(w, E_FULL);
     else
         answer_stored(w, E_FULL);
 }
@@ -559,6 +638,15 @@ static void one_step(struct world *w)
     case STEP_BLOB_ANSWER:
         answer_blob(w);
         step(w, (struct client_event){.kind = CLIENT_BLOB_LOOK});
+        break;
+    case STEP_DIFFERS:
+        find_difference(w);
+        break;
+    case STEP_TELL:
+        give_tell(w);
+        break;
+    case STEP_DIGESTED:
+        answer_digest(w, 0);
         break;
     case STEP_END:
     case STEPS:

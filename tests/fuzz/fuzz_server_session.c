@@ -38,6 +38,8 @@ enum step {
     STEP_TOLD, /* other CAs, a decision */
     STEP_BLOB,
     STEP_BLOB_ANSWER,
+    STEP_ASK,
+    STEP_TELL,
     STEPS
 };
 
@@ -50,7 +52,8 @@ struct world {
     struct body_codec codec;
     msec_t now;
     size_t unsent; /* output that was not drained */
-    bool asked, reading, reading_refusals, issuing;
+    bool asked, reading, reading_refusals, issuing, telling;
+    uint32_t told_stream;
     enum server_standing standing;
     uint64_t merging; /* the last n with the writer; 0: none */
     uint64_t from_seq, upto_seq;
@@ -91,8 +94,13 @@ static void note_asked(struct world *w)
         assert(w->merging == 0 || up->submit[0].change.n == w->merging + 1);
         w->merging = up->submit[up->submit_count - 1].change.n;
     }
+    if (up->tell != NULL) {
+        assert(!w->telling && (up->tell->stream == SITE || up->tell->stream == STREAM_SHARED));
+        w->telling = true;
+        w->told_stream = up->tell->stream;
+    }
     if (up->read.wanted) {
-        assert(!w->reading && up->read.from_seq <= up->read.upto_seq);
+        assert(!w->telling && !w->reading && up->read.from_seq <= up->read.upto_seq);
         w->reading = true;
         w->stream = up->read.stream;
         w->from_seq = up->read.from_seq;
@@ -404,9 +412,56 @@ static void tell_of_more(struct world *w)
     step(w, (struct server_event){.kind = decided ? SERVER_DECIDED : SERVER_OFFER});
 }
 
+/* ---- tables that differ ---- */
+
+static void give_ask(struct world *w)
+{
+    static const uint8_t id[ID_SIZE] = {5};
+    uint8_t bits = rd_u8(&w->in);
+    Ztc__DigestAsk m = ZTC__DIGEST_ASK__INIT;
+    Ztc__Repaired repaired = ZTC__REPAIRED__INIT;
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.stream = repaired.stream = bits & 1 ? SITE : bits & 2 ? STREAM_CITY : STREAM_SHARED;
+    m.has_kind = bits >> 2 & 1;
+    m.kind = 22;
+    m.has_ids = bits >> 3 & 1;
+    m.has_upto = bits >> 4 & 1;
+    m.ids = m.upto = repaired.id = wire_data((struct slice){id, ID_SIZE});
+    repaired.no = 1;
+    repaired.how = ZTC__REPAIRED__HOW__REPLACED;
+    if (bits >> 5 & 1)
+        frame_put_repaired(&made, &repaired);
+    else
+        frame_put_digest_ask(&made, &m);
+    give_made(w, &made);
+}
+
+/* Of the newest commit, which the session may not have heard of; what was reported is noted. */
+static void answer_told(struct world *w, int ret)
+{
+    const struct slice rows[] = {slice_str("row")};
+    struct server_event ev = {.kind = SERVER_TOLD};
+    struct server_told told = {.ret = ret, .form = ZTC__DIGEST_TELL__FORM__KINDS, .rows = rows};
+    uint64_t *head = &w->heads[w->told_stream == SITE ? 1 : 0];
+
+    if (!w->telling)
+        return;
+    w->telling = false;
+    *head += rd_u8(&w->in) % 4;
+    told.seq = *head;
+    told.list = slice_str("list");
+    told.n_rows = told.covered = 1;
+    ev.told = &told;
+    step(w, ev);
+}
+
 static void fail_store(struct world *w)
 {
-    if (w->issuing)
+    if (w->telling)
+        answer_told(w, E_IO);
+    else if (w->issuing)
         answer_renewed(w, E_FULL);
     else if (w->asked)
         answer_facts(w, E_IO);
@@ -575,6 +630,12 @@ static void one_step(struct world *w)
         break;
     case STEP_BLOB_ANSWER:
         answer_blob(w);
+        break;
+    case STEP_ASK:
+        give_ask(w);
+        break;
+    case STEP_TELL:
+        answer_told(w, 0);
         break;
     case STEP_END:
     case STEPS:
