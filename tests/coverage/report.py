@@ -7,6 +7,7 @@ the program, and generated code. A folder below its floor is a failure: a floor 
 when it was last set, rounded down, and only ever rises. The goal is 90 % everywhere.
 """
 
+import argparse
 import collections
 import json
 import os
@@ -52,8 +53,8 @@ def assert_lines(path):
 
 
 def branches(build, folder):
-    """{file: [taken, all]}"""
-    files = collections.defaultdict(lambda: [0, 0])
+    """{file: [taken, all, [(line, not taken, of)]]}"""
+    files = collections.defaultdict(lambda: [0, 0, []])
     for f in counts_of(build, folder):
         name = os.path.relpath(os.path.join(build, f["file"]), ROOT)
         if os.path.dirname(name) != folder or not name.endswith(".c"):
@@ -62,8 +63,11 @@ def branches(build, folder):
         for line in f["lines"]:
             if line["line_number"] in skipped:
                 continue
-            files[name][0] += sum(b["count"] > 0 for b in line["branches"])
+            taken = sum(b["count"] > 0 for b in line["branches"])
+            files[name][0] += taken
             files[name][1] += len(line["branches"])
+            if taken < len(line["branches"]):
+                files[name][2].append((line["line_number"], len(line["branches"]) - taken))
     return files
 
 
@@ -71,8 +75,19 @@ def percent(taken, total):
     return 100 * taken / total
 
 
+def show_missing(name, missing):
+    with open(os.path.join(ROOT, name), encoding="utf-8") as f:
+        text = f.read().split("\n")
+    for number, n in missing:
+        print(f"        {number:4} {n:2} not taken: {text[number - 1].strip()}")
+
+
 def main():
-    build = os.path.abspath(sys.argv[1])
+    args = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    args.add_argument("build")
+    args.add_argument("--missing", metavar="PREFIX", help="show the branches not taken in these files")
+    args = args.parse_args()
+    build = os.path.abspath(args.build)
     low = []
     for folder, floor in FLOORS.items():
         files = branches(build, folder)
@@ -81,9 +96,11 @@ def main():
             sys.exit(f"{folder}: gcov counted nothing")
         reached = percent(taken, total)
         print(f"{folder:16} {taken:6} of {total:6} branches  {reached:5.1f} %  floor {floor}, goal {GOAL}")
-        for name, (t, n) in sorted(files.items()):
+        for name, (t, n, missing) in sorted(files.items()):
             if n > 0:
                 print(f"    {name:40} {t:6} of {n:6}  {percent(t, n):5.1f} %")
+            if args.missing is not None and name.startswith(args.missing):
+                show_missing(name, missing)
         if reached < floor:
             low.append(folder)
     if low:
