@@ -724,12 +724,22 @@ static void test_client_session__disorder(void **state)
 
     again(f);
     serve(f, 1);
+    entries(f, SITE, 7, 2, 9); /* the first of them came before */
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve(f, 1);
     entries(f, SITE, 8, 3, 9); /* the head is below the last entry */
     expect_bye(f, "ZT-PROTOCOL");
 
     again(f);
     serve(f, 1);
     refused(f, 2, 2); /* not pushed in this session, not accepted before */
+    expect_bye(f, "ZT-PROTOCOL");
+
+    again(f);
+    serve(f, 1);
+    refused(f, 1, 2); /* the second change of it was never pushed */
     expect_bye(f, "ZT-PROTOCOL");
 
     again(f);

@@ -184,6 +184,22 @@ static void test_frame__oversize(void **state)
                      E_TOOBIG);
 }
 
+/* A frame of the cap's very size passes; a byte more does not, though it lies there whole. */
+static void test_frame__cap_is_exact(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Frame *frame;
+    size_t len;
+
+    put_ping(&f->out, 300);
+    len = f->out.len - FRAME_PREFIX;
+    frame_reader_set_max(&f->reader, len);
+    assert_int_equal(round_trip(f, &frame), 0);
+    assert_int_equal(frame->ping->clock, 300);
+    frame_reader_set_max(&f->reader, len - 1);
+    assert_int_equal(round_trip(f, &frame), E_TOOBIG);
+}
+
 /* The cap rises once the peer is known. */
 static void test_frame__cap_rises(void **state)
 {
@@ -521,7 +537,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_frame__golden),    T(test_frame__fragments), T(test_frame__oversize),
         T(test_frame__cap_rises), T(test_frame__garbage),   T(test_frame__amplification),
-        T(test_check__blobs),
+        T(test_frame__cap_is_exact), T(test_check__blobs),
         T(test_check__hello),     T(test_check__ranges),    T(test_body__same_as_protobuf),
         T(test_body__round_trip), T(test_body__bomb),       T(test_body__largest_fits_a_frame),
     };

@@ -447,7 +447,96 @@ static void test_merge__void_beats_edit(void **state)
     assert_int_equal(r.conflicts[0].tag, 0);
 }
 
+/* Elements added to a set merge, though their author did not see what stands; a whole set in their place
+ * conflicts. */
+static void test_merge__elements_never_conflict(void **state)
+{
+    struct fixture *f = *state;
+    const struct kind *kind = catalogue_kind_named("member");
+    struct field_change first = {.tag = tag_of("member", "level"), .form = FORM_SET};
+    struct field_change more = first;
+    struct id id = id_of(0x33);
+    struct change c = {.op = OP_CREATE, .kind = kind->tag, .record = id, .fields = &first, .n_fields = 1};
+    struct history none = {0, 0, false};
+    struct merge_history h = {.entry_of = entry_of, .ctx = &none};
+    struct row *row = row_new(&f->a, kind, &id);
+    static const struct verdict nothing;
+    struct merge_result r;
+
+    first.v = (struct value){.type = V_SET, .s = slice_str("county")};
+    assert_int_equal(apply_entry(&f->a, row, &c, &nothing, 20, true), 0);
+    more.form = FORM_DELTA;
+    more.v = (struct value){.type = V_SET, .s = slice_str("city")};
+    c = (struct change){.op = OP_SET, .seen = 3, .fields = &more, .n_fields = 1};
+    assert_int_equal(merge_change(&f->a, row, &c, &h, &r, NULL), 0);
+    assert_int_equal(r.n_conflicts, 0);
+    assert_int_equal(r.n_withheld, 0);
+    more.form = FORM_SET;
+    assert_int_equal(merge_change(&f->a, row, &c, &h, &r, NULL), 0);
+    assert_int_equal(r.n_conflicts, 1);
+}
+
+static bool wrote(void *ctx, uint64_t seq, const struct id *replica)
+{
+    (void)replica;
+    return seq == *(const uint64_t *)ctx;
+}
+
+/* A seal passes over what its author saw, up to the cursor itself, over his own, and over what the other
+ * side writes. */
+static void test_merge__unseen_by_a_seal(void **state)
+{
+    struct fixture *f = *state;
+    const struct row *row = row_at(&f->a, 20);
+    const struct id replica = id_of(0x11);
+    uint64_t nobodys = 0, own = 20;
+
+    assert_true(merge_unseen(row, SIDE_COUNTY, 19, &replica, wrote, &nobodys));
+    assert_false(merge_unseen(row, SIDE_COUNTY, 20, &replica, wrote, &nobodys));
+    assert_false(merge_unseen(row, SIDE_COUNTY, 19, &replica, wrote, &own));
+    assert_false(merge_unseen(row, SIDE_CITY, 19, &replica, wrote, &nobodys));
+}
+
 /* ---- applying ---- */
+
+/* Who writes what stands already is not the last who changed it: a field keeps its entry. */
+static void test_apply__equal_keeps_its_entry(void **state)
+{
+    struct fixture *f = *state;
+    struct field_change fields[] = {
+        {.tag = tag_of("opinion", "keywords"), .form = FORM_SET, .v = value_str("甲")},
+        {.tag = tag_of("opinion", "handler_unit"), .form = FORM_SET, .v = value_str("城管局")},
+    };
+    struct change c = {.op = OP_SET, .fields = fields, .n_fields = 2};
+    static const struct verdict nothing;
+    struct row *row = row_at(&f->a, 20);
+
+    assert_int_equal(apply_entry(&f->a, row, &c, &nothing, 30, true), 0);
+    assert_int_equal(merge_field_seq(row, fields[0].tag), 30);
+    assert_int_equal(merge_field_seq(row, fields[1].tag), 20);
+    assert_int_equal(row->seq, 30);
+}
+
+/* Every value that the city derived stands in the row, over the author's own for that field. */
+static void test_apply__derived(void **state)
+{
+    struct fixture *f = *state;
+    struct field_change own = {
+        .tag = tag_of("opinion", "keywords"), .form = FORM_SET, .v = value_str("甲")};
+    struct derived derived[] = {
+        {.tag = own.tag, .v = value_str("乙")},
+        {.tag = tag_of("opinion", "handler_unit"), .v = value_str("水利局")},
+    };
+    struct change c = {.op = OP_SET, .fields = &own, .n_fields = 1};
+    struct verdict v = {.derived = derived, .n_derived = 2};
+    struct row *row = row_at(&f->a, 10);
+
+    assert_int_equal(apply_entry(&f->a, row, &c, &v, 30, true), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(value_eq(row_get(row, derived[i].tag), &derived[i].v));
+        assert_int_equal(merge_field_seq(row, derived[i].tag), 30);
+    }
+}
 
 /* What is withheld stays out; fields of a newer catalogue are kept byte for byte. */
 static void test_apply__withheld_and_unknown(void **state)
@@ -631,6 +720,10 @@ int main(void)
         cmocka_unit_test(test_merge__own_pending_was_seen),
         cmocka_unit_test(test_merge__pending_hides_the_stream),
         cmocka_unit_test(test_merge__void_beats_edit),
+        cmocka_unit_test(test_merge__elements_never_conflict),
+        cmocka_unit_test(test_merge__unseen_by_a_seal),
+        cmocka_unit_test(test_apply__equal_keeps_its_entry),
+        cmocka_unit_test(test_apply__derived),
         cmocka_unit_test(test_apply__withheld_and_unknown),
         cmocka_unit_test(test_row__golden),
         cmocka_unit_test(test_row__round_trip),

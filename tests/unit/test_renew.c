@@ -247,6 +247,18 @@ static void test_renew__only(void **state)
     assert_int_equal(f->city.state, SERVER_CLOSING);
 }
 
+/* The county's Hello to a city that has just come to know who is there. */
+static void greet(struct fixture *f)
+{
+    server_session_init(&f->city, &server_options_preset);
+    to_city(f, (struct server_event){.kind = SERVER_OPEN, .open = {replica, SITE, 0}});
+    client_session_release(&f->county);
+    client_session_init(&f->county, &client_options_preset, f->now);
+    to_county(f, (struct client_event){.kind = CLIENT_CONNECTED, .facts = &f->known});
+    to_city(f, (struct server_event){.kind = SERVER_FRAME, .frame = next_frame(f, &f->cup.out)});
+    buf_clear(&f->sup.out);
+}
+
 /* Everything else is refused there with ZT-EXPIRED. */
 static void test_renew__only_refuses_the_rest(void **state)
 {
@@ -263,14 +275,8 @@ static void test_renew__only_refuses_the_rest(void **state)
     f->known.cert.until = 0; /* this county asks for nothing */
     for (size_t i = 0; i < 2; i++) {
         meet(f);
-        server_session_init(&f->city, &server_options_preset);
-        to_city(f, (struct server_event){.kind = SERVER_OPEN, .open = {replica, SITE, 0}});
-        client_session_release(&f->county);
-        client_session_init(&f->county, &client_options_preset, f->now);
-        to_county(f, (struct client_event){.kind = CLIENT_CONNECTED, .facts = &f->known});
-        to_city(f, (struct server_event){.kind = SERVER_FRAME, .frame = next_frame(f, &f->cup.out)});
+        greet(f);
         assert_int_equal(f->city.state, SERVER_RENEW_ONLY);
-        buf_clear(&f->sup.out);
         to_city(f, (struct server_event){.kind = SERVER_FRAME, .frame = &frames[i]});
         assert_int_equal(f->city.cause, E_EXPIRED);
         assert_null(f->sup.submit);
@@ -360,6 +366,23 @@ static void test_renew__retired_hands_in(void **state)
     assert_int_equal(f->city.state, SERVER_CLOSING);
 }
 
+/* It may ask for a certificate as often as it likes: none is issued, and the session ends. */
+static void test_renew__retired_gets_none(void **state)
+{
+    struct fixture *f = *state;
+    Ztc__Renew ask = ZTC__RENEW__INIT;
+    Ztc__Frame frame = ZTC__FRAME__INIT;
+
+    frame.kind_case = ZTC__FRAME__KIND_RENEW;
+    frame.renew = &ask;
+    f->facts.standing = SERVER_MAY_HAND_IN;
+    greet(f);
+    assert_int_equal(f->city.state, SERVER_SERVING);
+    to_city(f, (struct server_event){.kind = SERVER_FRAME, .frame = &frame});
+    assert_int_equal(f->issued, 0);
+    assert_int_equal(f->city.cause, E_REVOKED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_renew__##name, setup, teardown)
 
 int main(void)
@@ -368,7 +391,7 @@ int main(void)
         TEST(at_sixty_days),      TEST(by_the_latest_city_time), TEST(in_an_open_session),
         TEST(when_the_ca_changes), TEST(only),                    TEST(only_refuses_the_rest),
         TEST(only_has_a_deadline), TEST(out_of_order),            TEST(not_kept),
-        TEST(retired_hands_in),
+        TEST(retired_hands_in),   TEST(retired_gets_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
