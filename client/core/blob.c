@@ -101,7 +101,9 @@ static void put_chunk(struct client_lane *l, const struct client_event *ev,
     l->bytes += ev->blob.bytes.len;
 }
 
-static void put_lost(struct client_lane *l, struct client_update *up)
+/* The city answers the same when it has noted it: else nobody there would know. */
+static void put_lost(struct client_lane *l, const struct client_event *ev,
+                     struct client_update *up)
 {
     Ztc__BlobDone m = ZTC__BLOB_DONE__INIT;
 
@@ -109,6 +111,8 @@ static void put_lost(struct client_lane *l, struct client_update *up)
     m.has_code = true;
     m.code = wire_data(slice_str(err_code(E_BLOB_LOST)));
     frame_put_blob_done(&up->out, &m);
+    l->state = CLIENT_LANE_ASKED;
+    l->since = ev->now;
 }
 
 /* ---- what comes in ---- */
@@ -222,8 +226,7 @@ static void on_next(struct client_lane *l, const struct client_event *ev, struct
     } else if (b->lane == CLIENT_LANE_DOWN) {
         put_want(l, ev, up);
     } else if (b->ret == E_BLOB_LOST) {
-        put_lost(l, up);
-        settle(l, up, b->lane, E_BLOB_LOST);
+        put_lost(l, ev, up);
     } else {
         put_have(l, ev, up);
     }
@@ -239,8 +242,7 @@ static void on_read(struct client_lane *l, const struct client_event *ev, struct
     } else if (is_passing(ret)) {
         leave(l, ev->now);
     } else {
-        put_lost(l, up);
-        settle(l, up, CLIENT_LANE_UP, E_BLOB_LOST);
+        put_lost(l, ev, up);
     }
 }
 

@@ -227,7 +227,7 @@ void server_blob_answered(struct server_session *s, const struct server_event *e
         on_written(l, ev, up);
         break;
     case SERVER_BLOB_LOST:
-        end(l);
+        put_done(l, up, ev->blob.ret == 0 ? E_BLOB_LOST : ev->blob.ret);
         break;
     case SERVER_BLOB_FIND:
         on_find(l, ev, up);

@@ -40,7 +40,7 @@ enum server_blob_ask {
     SERVER_BLOB_NOTHING,
     SERVER_BLOB_OFFER, /* up: may it come, and how much of it is here */
     SERVER_BLOB_WRITE, /* up: BYTES; behind the last, verify, keep, and note that it is held */
-    SERVER_BLOB_LOST,  /* up: the replica no longer has the bytes; the answer is the end of it */
+    SERVER_BLOB_LOST,  /* up: the replica no longer has the bytes; the answer is told */
     SERVER_BLOB_FIND,  /* down: may it be read; its hash and size */
     SERVER_BLOB_READ   /* down: LEN bytes from OFFSET */
 };

@@ -137,6 +137,7 @@ static bool end_processes(struct world *w, struct disk *d)
         return false;
     }
     l = disk_cut_power(d, &w->random);
+    blobs_power_cut(w, d);
     world_say(w, "power cut: of %u writes not synced %u are lost, %u torn", l.unsynced, l.dropped,
               l.torn);
     w->counts[SIM_POWER_CUT]++;

@@ -41,7 +41,7 @@ static void set_up_again(struct world *w, void *subject)
     r->newer = copy_of(w, r, "newer");
     if (disk_copy(r->disk, r->backup) != 0)
         world_fail(w, "out of memory");
-    r->restored = true;
+    r->restored = r->set_up_again = true;
     r->newer_n = r->durable_n;
     r->durable_n = 0;
 }

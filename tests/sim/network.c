@@ -136,6 +136,7 @@ static void server_follow(struct link *l)
         writer_tell(l, up->tell);
     if (up->repaired != NULL)
         writer_note(l, up->repaired);
+    blobs_server(l, up);
     if (up->deadline != 0)
         world_at(w, up->deadline > w->now ? up->deadline - w->now : 0, server_timer, l);
     if (up->close != SERVER_KEEP && l->server_open)
@@ -230,7 +231,7 @@ static void client_timer(struct world *w, void *subject)
 }
 
 struct answers {
-    struct client_event ev[7];
+    struct client_event ev[7 + CLIENT_LANES];
     unsigned n;
 };
 
@@ -301,6 +302,10 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
         late_take(l, a, &out->ev[out->n++], &err);
     if (up->load.wanted)
         exchange_load(r, up, &l->codec, &l->packed, &out->ev[out->n++], &err);
+    for (size_t i = 0; i < CLIENT_LANES; i++) {
+        if (up->blob[i].ask != CLIENT_BLOB_NOTHING)
+            out->n += blobs_client(l, (enum client_lane_name)i, &up->blob[i], &out->ev[out->n], &err);
+    }
     judge_answers(l, out, &err);
 }
 
@@ -340,6 +345,11 @@ static void client_event(struct link *l, struct client_event *ev)
 
         client_event(l, &drained);
     }
+}
+
+void network_client_event(struct link *l, struct client_event *ev)
+{
+    client_event(l, ev);
 }
 
 static void client_bytes(struct link *l, struct slice data)

@@ -351,13 +351,36 @@ static void remember(struct world *w, struct sim_replica *r, const struct draft 
         edits[i].record = d->record;
         w->edits[w->n_edits++] = edits[i];
     }
-    if (d->op == OP_CREATE && w->n_records < RECORDS_MAX)
+    if (d->op == OP_CREATE && w->n_records < RECORDS_MAX &&
+        d->kind != catalogue_kind_named("attachment"))
         w->records[w->n_records++] =
             (struct record){.id = d->record, .kind = d->kind, .site = r->site};
 }
 
+/* The drafts as one act; with the file that they name to be sent, when there is one. */
+static int write_act(struct world *w, struct sim_replica *r, struct arena *a, struct draft *d,
+                     unsigned n, const struct blob_row *file, struct err *err)
+{
+    msec_t now = world_clock(w, r->skew);
+    int ret;
+
+    if (file == NULL)
+        return replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, now, err);
+    ret = replica_write_begin(r->r, err);
+    if (ret != 0)
+        return ret;
+    ret = replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, now, err);
+    if (ret == 0)
+        ret = replica_blob_want(r->r, file, now, err);
+    if (ret == 0)
+        return replica_write_end(r->r, true, err);
+    (void)replica_write_end(r->r, false, NULL); /* the first failure is the one to tell */
+    return ret;
+}
+
+/* FILE: NULL when the act names none. */
 static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, struct draft *d,
-                     unsigned n)
+                     unsigned n, const struct blob_row *file)
 {
     struct edit edits[2][64];
     unsigned n_edits[2] = {0, 0};
@@ -371,7 +394,7 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
     w->counts[SIM_EARLY_ACT] += loading;
     for (unsigned i = 0; i < n; i++)
         look(r, a, &d[i], edits[i], &n_edits[i]);
-    ret = replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, world_clock(w, r->skew), &err);
+    ret = write_act(w, r, a, d, n, file, &err);
     if (ret != 0) {
         bool disk = computers_excuse(r->disk, ret);
 
@@ -390,6 +413,8 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
         world_fail(w, "no facts: %s", err.text);
     r->durable_n = f.own_n;
     w->counts[SIM_ACT]++;
+    if (file != NULL)
+        blobs_attached(w);
     w->counts[SIM_MULTI] += n > 1;
     for (unsigned i = 0; i < n; i++)
         remember(w, r, &d[i], f.own_n - n + 1 + i, edits[i], n_edits[i]);
@@ -451,38 +476,62 @@ static bool resolve(struct world *w, struct sim_replica *r, struct arena *a)
     drafts[n++] = (struct draft){.kind = f[1].kind, .record = d.conflict, .op = OP_TRANSITION,
                                  .to = slice_str("resolved"), .fields = f[1].fields,
                                  .n_fields = f[1].n};
-    keep_act(w, r, a, drafts, n);
+    keep_act(w, r, a, drafts, n, NULL);
     w->counts[SIM_RESOLVED]++;
     return true;
+}
+
+/* Somebody adds a file to a record. */
+static bool attach(struct world *w, struct sim_replica *r, struct arena *a)
+{
+    struct record *record = w->blobs == NULL ? NULL : pick_record(w, r->site);
+    struct row *row = NULL;
+    struct blob_row file;
+    struct draft d;
+
+    if (record == NULL ||
+        store_row_get(replica_store(r->r), a, record->kind, &record->id, &row, NULL) != 0 ||
+        row == NULL || !blobs_attach(w, r, a, row, &d, &file))
+        return false;
+    keep_act(w, r, a, &d, 1, &file);
+    return true;
+}
+
+/* One deed of a clerk. */
+static void do_something(struct world *w, struct sim_replica *r, struct arena *a)
+{
+    struct form f[2];
+    struct draft d[2];
+    unsigned n = 1;
+
+    if ((world_roll(w, 12) == 0 && resolve(w, r, a)) || attach(w, r, a))
+        return;
+    memset(f, 0, sizeof f);
+    f[0].a = f[1].a = a;
+    if (!draft_change(w, r, &f[0], &d[0]))
+        return;
+    if (world_roll(w, 5) == 0) {
+        new_opinion(w, r, &f[1], &d[1]);
+        d[1].fields = f[1].fields;
+        d[1].n_fields = f[1].n;
+        n = 2;
+    }
+    keep_act(w, r, a, d, n, NULL);
 }
 
 void people_act_once(struct world *w, void *subject)
 {
     struct sim_replica *r = subject;
     struct arena a;
-    struct form f[2];
-    struct draft d[2];
-    unsigned n = 1;
 
     if (w->acts_left == 0 || r->r == NULL || r->restored)
         return;
     w->acts_left--;
     arena_init(&a, ACT_ARENA);
-    memset(f, 0, sizeof f);
-    f[0].a = f[1].a = &a;
-    if (world_roll(w, 12) != 0 || !resolve(w, r, &a)) {
-        bool ok = draft_change(w, r, &f[0], &d[0]);
-
-        if (ok && world_roll(w, 5) == 0) {
-            new_opinion(w, r, &f[1], &d[1]);
-            d[1].fields = f[1].fields;
-            d[1].n_fields = f[1].n;
-            n = 2;
-        }
-        if (ok)
-            keep_act(w, r, &a, d, n);
-    }
+    do_something(w, r, &a);
     arena_release(&a);
+    if (r->r != NULL)
+        blobs_fetch(w, r);
     if (world_roll(w, 6) == 0)
         writer_city_act(w);
 }

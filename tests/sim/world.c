@@ -150,7 +150,7 @@ static bool quiet(const struct world *w)
 
         if (r->r == NULL || r->offline || r->link == NULL || !r->link->client_open ||
             !r->link->server_open || !client_session_complete(&r->link->cs) ||
-            client_session_history(&r->link->cs) ||
+            client_session_history(&r->link->cs) || client_session_fetches(&r->link->cs) ||
             !caught_up(w, r))
             return false;
     }
@@ -219,18 +219,22 @@ int world_prepare(char why[1024])
     begin(&w, &o, why);
     if (disk_vfs_register() != 0)
         world_fail(&w, "SQLite takes no file system");
+    if (!blobs_prepare())
+        world_fail(&w, "no place for attachments");
     return why[0] == '\0' ? computers_template(&w) : -1;
 }
 
 void world_release(void)
 {
     computers_template_release();
+    blobs_unprepare();
 }
 
 static void clean_up(struct world *w)
 {
     network_release(w);
     writer_drop_all(w);
+    blobs_release(w);
     computers_release(w);
     mem_free(w->heap);
     mem_free(w->edits);
@@ -260,13 +264,16 @@ int world_run(const struct world_options *o, struct world_result *ret)
         world_fail(w, "out of memory");
     if (w->why[0] == '\0' && computers_begin(w)) {
         late_begin(w);
+        blobs_begin(w);
         people_begin(w);
         faults_begin(w);
         world_at(w, WATCH_EVERY, watch, NULL);
         live(w);
     }
-    if (w->why[0] == '\0')
+    if (w->why[0] == '\0') {
         verdict_judge(w);
+        blobs_judge(w);
+    }
     add_result(w, ret);
     clean_up(w);
     return ret->why[0] == '\0' ? 0 : -1;

@@ -67,7 +67,17 @@
     X(FOUND_OUT, "replicas set up again from a backup and found out")                              \
     X(DAMAGED, "rows of a replica damaged on its disk")                                            \
     X(COMPARED, "questions about tables answered")                                                 \
-    X(REPAIRED, "repairs noted by the city")
+    X(REPAIRED, "repairs noted by the city")                                                       \
+    X(ATTACHED, "files attached")                                                                  \
+    X(TEXT_FIRST, "records at the city before their files")                                        \
+    X(BLOB_CHUNK, "chunks of files taken in by the city")                                          \
+    X(BLOB_ON, "uploads gone on with in the middle of a file")                                     \
+    X(BLOB_CORRUPT, "files that failed their check at the city")                                   \
+    X(BLOB_HELD, "files verified at the city")                                                     \
+    X(BLOB_LOST, "files reported lost")                                                            \
+    X(FETCHED, "files fetched")                                                                    \
+    X(FETCH_ON, "fetches gone on with in the middle of a file")                                    \
+    X(FETCH_DENIED, "files of other sites asked for, denied")
 
 enum sim_event {
 #define X(name, text) SIM_##name,

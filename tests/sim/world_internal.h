@@ -2,6 +2,7 @@
 #ifndef ZTC_SIM_WORLD_INTERNAL_H
 #define ZTC_SIM_WORLD_INTERNAL_H
 
+#include "client/store/blobs.h"
 #include "server/net/tail.h"
 #include "tests/lib/disk.h"
 #include "tests/sim/world.h"
@@ -61,7 +62,7 @@ struct link {
 /* ---- the city's writer ---- */
 
 enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS, JOB_NOTE,
-                JOB_SAID };
+                JOB_SAID, JOB_BLOB };
 
 struct job {
     struct job *next;
@@ -80,6 +81,10 @@ struct job {
     uint64_t first_n, until_n;
     struct city_repair repair; /* JOB_NOTE */
     struct statement said;     /* JOB_SAID */
+    /* JOB_BLOB */
+    struct server_blob_want blob;
+    struct server_blob_answer told;
+    bool held; /* all of it is there and verified */
     struct server_facts facts;
     struct server_signed heads[3];
     struct server_refusal *refusals;
@@ -107,6 +112,7 @@ struct sim_replica {
     /* fault_copy.c */
     struct disk *backup, *newer; /* NULL: none */
     bool restored;               /* it runs on the backup, and nobody knows what of it yet */
+    bool set_up_again;           /* it once did */
     uint64_t newer_n;            /* durable_n of the newer disk */
 };
 
@@ -164,6 +170,7 @@ struct world {
     struct id studio[2], member[2]; /* by place of the site */
     struct client_options eager;   /* of a replica that joins late */
     struct server_options sparing; /* of the city towards it */
+    struct blobs *blobs;           /* NULL: nobody has files in this world */
     unsigned acts_left, faults_left;
     bool healing;
     msec_t healing_since;
@@ -224,6 +231,7 @@ void network_cut(struct world *w, struct link *l, bool both);
 void network_half_open(struct world *w, struct link *l, int dir); /* only the end that DIR leads to learns */
 void network_local(struct world *w, struct sim_replica *r);
 void network_city_down(struct world *w, bool told); /* TOLD: the counties hear of it */
+void network_client_event(struct link *l, struct client_event *ev);
 void network_server_event(struct link *l, struct server_event *ev);
 void network_hold(struct world *w, int why);
 void network_advanced(struct world *w, const struct server_head *heads, size_t n);
@@ -237,6 +245,8 @@ void writer_said(struct link *l, const Ztc__Statement *m);
 void writer_refusals(struct link *l, uint64_t from_n);
 void writer_tell(struct link *l, const Ztc__DigestAsk *m);
 void writer_note(struct link *l, const Ztc__Repaired *m);
+/* HELD: its file is whole and verified. */
+void writer_blob(struct link *l, const struct server_blob_want *want, bool held);
 void writer_city_act(struct world *w);
 void writer_drop_all(struct world *w);
 void writer_read(struct link *l, const struct server_update *up);
@@ -249,6 +259,27 @@ int writer_batch(struct link *l, uint32_t stream, uint64_t from, const struct ba
 void late_begin(struct world *w);
 void late_take(struct link *l, struct arena *a, struct client_event *ret, struct err *err);
 void late_read(struct link *l, const struct server_update *up);
+
+/* blobs.c */
+bool blobs_prepare(void); /* once, for all worlds */
+void blobs_unprepare(void);
+void blobs_begin(struct world *w);
+void blobs_release(struct world *w);
+void blobs_power_cut(struct world *w, const struct disk *d);
+void blobs_judge(struct world *w);
+
+/* Work that a session asks for. True: *RET answers it; else the answer comes by itself. */
+bool blobs_client(struct link *l, enum client_lane_name lane, const struct client_blob_want *want,
+                  struct client_event *ret, struct err *err);
+void blobs_server(struct link *l, const struct server_update *up);
+int blobs_run(struct world *w, struct job *job, struct err *err);
+void blobs_answer(struct job *job);
+
+/* A file for the record TARGET, now and then; blobs_attached when its act is kept. */
+bool blobs_attach(struct world *w, struct sim_replica *r, struct arena *a, const struct row *target,
+                  struct draft *ret, struct blob_row *ret_row);
+void blobs_attached(struct world *w);
+void blobs_fetch(struct world *w, struct sim_replica *r); /* somebody's file, now and then */
 
 /* people.c */
 bool people_settle(struct world *w); /* once, in the template */

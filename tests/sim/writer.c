@@ -99,6 +99,15 @@ void writer_refusals(struct link *l, uint64_t from_n)
     add_job(l->w, JOB_REFUSALS, l)->first_n = from_n;
 }
 
+void writer_blob(struct link *l, const struct server_blob_want *want, bool held)
+{
+    struct job *job = add_job(l->w, JOB_BLOB, l);
+
+    job->blob = *want;
+    job->blob.bytes = (struct slice){NULL, 0};
+    job->held = held;
+}
+
 void writer_city_act(struct world *w)
 {
     (void)add_job(w, JOB_CITY_ACT, NULL);
@@ -202,7 +211,7 @@ static void tell_now(struct world *w, void *subject)
     arena_init(&a, JOB_ARENA);
     if (t->l->server_open && w->city != NULL) {
         tell_answer(city_store(w->city), &t->ask, &a, &told, &err);
-        if (told.ret != 0)
+        if (told.ret != 0 && !computers_excuse(w->city_disk, told.ret))
             world_fail(w, "the city cannot read its tables: %s", err.text);
         ev.told = &told;
         w->counts[SIM_COMPARED]++;
@@ -396,6 +405,8 @@ static int run(struct world *w, struct job *job, struct err *err)
         return city_repair_note(w->city, &job->link->ss.replica, world_clock(w, w->skew), &job->repair, err);
     case JOB_REFUSALS:
         return city_refusals(w->city, &job->link->ss.replica, job->link->ss.acked_n, add_refusal, job, err);
+    case JOB_BLOB:
+        return blobs_run(w, job, err);
     case JOB_CITY_ACT:
         return people_city_act(w, &job->arena);
     }
@@ -432,6 +443,9 @@ static void answer(struct job *job)
         noted.seq = job->repair.seq;
         noted.how = (Ztc__Repaired__How)job->repair.how;
         break;
+    case JOB_BLOB:
+        blobs_answer(job);
+        return;
     case JOB_REFUSALS:
         ev.kind = SERVER_REFUSALS;
         ev.refusals.ret = job->ret;
@@ -485,7 +499,16 @@ static bool has_push(const struct job *jobs)
 
 static bool is_read(const struct job *job)
 {
-    return job->kind == JOB_FACTS || job->kind == JOB_REFUSALS;
+    return job->kind == JOB_FACTS || job->kind == JOB_REFUSALS ||
+           (job->kind == JOB_BLOB && job->blob.ask == SERVER_BLOB_FIND);
+}
+
+/* The failure of JOB is what is to be told. */
+static bool is_answer(const struct job *job)
+{
+    return job->kind == JOB_CITY_ACT ||
+           (job->kind == JOB_BLOB && (job->ret == E_DENIED || job->ret == E_BLOB_WAIT ||
+                                      job->ret == E_BLOB_LOST));
 }
 
 static void put_last(struct job ***end, struct job *job)
@@ -513,7 +536,7 @@ static void do_reads(struct world *w)
         struct err err = {.ret = 0};
 
         reads->ret = run(w, reads, &err);
-        if (reads->ret != 0 && !computers_excuse(w->city_disk, reads->ret))
+        if (reads->ret != 0 && !is_answer(reads) && !computers_excuse(w->city_disk, reads->ret))
             world_fail(w, "the city cannot read for a session: %s %s", err_code(reads->ret),
                        err.text);
         answer(reads);
@@ -530,7 +553,7 @@ static int run_group(struct world *w, struct err *err)
         job->ret = run(w, job, err);
         if (job->ret != 0 && computers_excuse(w->city_disk, job->ret))
             return job->ret;
-        if (job->ret != 0 && job->kind != JOB_CITY_ACT)
+        if (job->ret != 0 && !is_answer(job))
             world_fail(w, "the city cannot do a job: %s %s", err_code(job->ret), err->text);
     }
     return 0;

@@ -41,6 +41,8 @@ struct world {
     int settled_as;
     int corrupt, busy; /* how often the city says so */
     bool held_back;    /* answers of the disks wait for the test */
+    bool gone;         /* the county no longer has the file */
+    int noted_lost;    /* how often the city noted it */
     uint64_t frames, cut_at;
 };
 
@@ -116,6 +118,7 @@ static void county_disk(struct world *w, enum client_lane_name lane, struct clie
         memcpy(ev.blob.hash, hash, HASH_SIZE);
         ev.blob.size = SIZE;
         ev.blob.offset = w->goes_up ? 0 : w->here;
+        ev.blob.ret = w->gone ? E_BLOB_LOST : 0;
         break;
     case CLIENT_BLOB_READ:
         ev.blob.bytes = (struct slice){w->bytes + want.offset, want.len};
@@ -155,6 +158,9 @@ static void city_disk(struct world *w, enum server_lane_name lane, struct server
     case SERVER_BLOB_FIND:
         memcpy(ev.blob.hash, hash, HASH_SIZE);
         ev.blob.size = SIZE;
+        break;
+    case SERVER_BLOB_LOST:
+        w->noted_lost++;
         break;
     case SERVER_BLOB_READ:
         ev.blob.bytes = (struct slice){w->bytes + want.offset, want.len};
@@ -384,6 +390,25 @@ static void test_session_blobs__busy_is_tried_again(void **state)
     county(w, (struct client_event){.kind = CLIENT_TIMER});
     pump(w);
     check_arrived(w);
+}
+
+/* That a file is lost is said until the city has noted it. */
+static void test_session_blobs__lost_is_noted(void **state)
+{
+    struct world *w = *state;
+
+    w->goes_up = w->gone = true;
+    dial(w);
+    hang_up(w); /* the line is cut before it arrives */
+    assert_false(w->settled);
+    dial(w);
+    assert_true(deliver(w, &w->up, true));
+    assert_int_equal(w->noted_lost, 1);
+    assert_false(w->settled);
+    pump(w);
+    assert_true(w->settled);
+    assert_int_equal(w->settled_as, E_BLOB_LOST);
+    assert_int_equal(w->c.state, CLIENT_UP_TO_DATE);
 }
 
 /* ---- tests: the lowest lane ---- */
@@ -682,6 +707,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(up_with_cuts),       T(down_with_cuts),   T(complete_after_the_last),
         T(sent_again_once),    T(busy_is_tried_again), T(pushes_go_first),
+        T(lost_is_noted),
         T(entries_go_first),   T(silence),          T(slow_disk),
         T(hostile_county),     T(behind_the_end),   T(retired_reads_nothing),
         T(hostile_city),       T(refused_by_the_city),
