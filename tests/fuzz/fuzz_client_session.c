@@ -3,8 +3,9 @@
  * must not come to harm by them. */
 #include "client/core/session.h"
 #include "common/base/err.h"
-#include "common/wire/check.h"
 #include "common/catalogue/catalogue.h"
+#include "common/wire/check.h"
+#include "tests/lib/fuzz_input.h"
 
 #include <assert.h>
 #include <string.h>
@@ -12,7 +13,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SITE      431021u
-#define BLOB_BYTES   (WIRE_CHUNK_MAX + 7u)
 #define STEPS_MAX 200u
 #define ISSUED    1700000000000u
 #define LIFE      (90ull * 24 * 3600 * 1000)
@@ -160,14 +160,6 @@ static void give_made(struct world *w, struct buf *made)
     buf_release(made);
 }
 
-static struct slice rest_of(struct world *w)
-{
-    size_t len = (size_t)rd_u8(&w->in) << 8;
-
-    len |= rd_u8(&w->in);
-    return rd_take(&w->in, len < rd_left(&w->in) ? len : rd_left(&w->in));
-}
-
 static void put_head(struct buf *out, uint32_t stream, uint64_t seq)
 {
     struct head h = {.stream = stream, .seq = seq};
@@ -243,7 +235,7 @@ static void give_entries_bytes(struct world *w)
 {
     uint32_t count = rd_u8(&w->in);
 
-    give_entries(w, count, rest_of(w));
+    give_entries(w, count, fuzz_take_rest(&w->in));
 }
 
 static void give_entries_made(struct world *w)
@@ -275,12 +267,10 @@ static void give_refused(struct world *w)
 
 static void give_ping(struct world *w)
 {
-    Ztc__Ping m = ZTC__PING__INIT;
     struct buf made;
 
     buf_init(&made, FRAME_MAX);
-    m.answer = rd_u8(&w->in) & 1;
-    frame_put_ping(&made, &m);
+    fuzz_put_ping(&w->in, &made);
     give_made(w, &made);
 }
 
@@ -490,48 +480,15 @@ static void fail_store(struct world *w)
 
 /* ---- attachments ---- */
 
-/* Of two attachments, at a place that fits or one that a byte says; chunks of the length that fits, or
- * not. */
 static void give_blob(struct world *w)
 {
-    static uint8_t bytes[WIRE_CHUNK_MAX];
-    static const uint8_t hash[HASH_SIZE] = {5};
-    uint8_t bits = rd_u8(&w->in);
-    const struct client_lane *l = &w->s.lanes[bits >> 2 & 1];
-    struct id id = {{(uint8_t)(1 + (bits >> 3 & 1))}};
-    uint64_t offset = bits >> 4 & 1 ? rd_u8(&w->in) : l->offset, left = l->size - l->offset;
-    Ztc__BlobHave have = ZTC__BLOB_HAVE__INIT;
-    Ztc__BlobWant want = ZTC__BLOB_WANT__INIT;
-    Ztc__BlobChunk chunk = ZTC__BLOB_CHUNK__INIT;
-    Ztc__BlobDone done = ZTC__BLOB_DONE__INIT;
+    struct fuzz_lane lanes[2];
     struct buf made;
 
+    for (size_t i = 0; i < 2; i++)
+        lanes[i] = (struct fuzz_lane){w->s.lanes[i].offset, w->s.lanes[i].size};
     buf_init(&made, FRAME_MAX);
-    have.attachment = want.attachment = chunk.attachment = done.attachment =
-        wire_data((struct slice){id.b, ID_SIZE});
-    have.hash = wire_data((struct slice){hash, HASH_SIZE});
-    have.size = BLOB_BYTES;
-    want.offset = chunk.offset = offset;
-    chunk.bytes.data = bytes;
-    chunk.bytes.len = left == 0 || left > WIRE_CHUNK_MAX ? WIRE_CHUNK_MAX : left;
-    if (bits >> 5 & 1)
-        chunk.bytes.len = 1 + rd_u8(&w->in);
-    done.has_code = bits >> 6 != 0;
-    done.code = wire_data(slice_str(bits >> 7 ? "ZT-BLOB-LOST" : "ZT-BUSY"));
-    switch (bits & 3) {
-    case 0:
-        frame_put_blob_have(&made, &have);
-        break;
-    case 1:
-        frame_put_blob_want(&made, &want);
-        break;
-    case 2:
-        frame_put_blob_chunk(&made, &chunk);
-        break;
-    default:
-        frame_put_blob_done(&made, &done);
-        break;
-    }
+    fuzz_put_blob(&w->in, lanes, &made);
     give_made(w, &made);
 }
 
@@ -553,7 +510,7 @@ static void answer_blob(struct world *w)
     ev.blob.ret = rets[bits >> 1 & 7];
     ev.blob.found = bits >> 4 & 1;
     ev.blob.attachment.b[0] = (uint8_t)(1 + (bits >> 5 & 1));
-    ev.blob.size = BLOB_BYTES;
+    ev.blob.size = FUZZ_BLOB_BYTES;
     ev.blob.offset = lane == CLIENT_LANE_DOWN && bits >> 6 & 1 ? WIRE_CHUNK_MAX : 0;
     ev.blob.bytes = (struct slice){bytes, want.len};
     step(w, ev);
@@ -579,7 +536,7 @@ static void one_step(struct world *w)
 {
     switch ((enum step)(rd_u8(&w->in) % STEPS)) {
     case STEP_FRAME:
-        give_frame(w, rest_of(w));
+        give_frame(w, fuzz_take_rest(&w->in));
         break;
     case STEP_WELCOME:
         give_welcome(w);

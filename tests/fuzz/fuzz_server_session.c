@@ -5,6 +5,7 @@
 #include "common/base/err.h"
 #include "common/wire/check.h"
 #include "server/core/session.h"
+#include "tests/lib/fuzz_input.h"
 
 #include <assert.h>
 #include <string.h>
@@ -13,7 +14,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SITE       431021u
 #define ACCEPTED_N 3u
-#define BLOB_BYTES   (WIRE_CHUNK_MAX + 7u)
 #define STEPS_MAX  200u
 
 enum step {
@@ -158,14 +158,6 @@ static void give_made(struct world *w, struct buf *made)
     buf_release(made);
 }
 
-static struct slice rest_of(struct world *w)
-{
-    size_t len = (size_t)rd_u8(&w->in) << 8;
-
-    len |= rd_u8(&w->in);
-    return rd_take(&w->in, len < rd_left(&w->in) ? len : rd_left(&w->in));
-}
-
 static void give_hello(struct world *w)
 {
     Ztc__Hello m = ZTC__HELLO__INIT;
@@ -226,7 +218,7 @@ static void give_push_bytes(struct world *w)
     uint64_t first_n = near_expected(w);
     uint32_t count = rd_u8(&w->in);
 
-    give_push(w, first_n, count, rest_of(w));
+    give_push(w, first_n, count, fuzz_take_rest(&w->in));
 }
 
 /* Changes in their places, except where a byte says otherwise. */
@@ -267,13 +259,10 @@ static void give_refused_ack(struct world *w)
 
 static void give_ping(struct world *w)
 {
-    Ztc__Ping m = ZTC__PING__INIT;
     struct buf made;
 
     buf_init(&made, FRAME_MAX);
-    m.answer = rd_u8(&w->in) & 1;
-    m.clock = 5;
-    frame_put_ping(&made, &m);
+    fuzz_put_ping(&w->in, &made);
     give_made(w, &made);
 }
 
@@ -475,48 +464,15 @@ static void fail_store(struct world *w)
 
 /* ---- attachments ---- */
 
-/* Of two attachments, at a place that fits or one that a byte says; chunks of the length that fits, or
- * not. */
 static void give_blob(struct world *w)
 {
-    static uint8_t bytes[WIRE_CHUNK_MAX];
-    static const uint8_t hash[HASH_SIZE] = {5};
-    uint8_t bits = rd_u8(&w->in);
-    const struct server_lane *l = &w->s.lanes[bits >> 2 & 1];
-    struct id id = {{(uint8_t)(1 + (bits >> 3 & 1))}};
-    uint64_t offset = bits >> 4 & 1 ? rd_u8(&w->in) : l->offset, left = l->size - l->offset;
-    Ztc__BlobHave have = ZTC__BLOB_HAVE__INIT;
-    Ztc__BlobWant want = ZTC__BLOB_WANT__INIT;
-    Ztc__BlobChunk chunk = ZTC__BLOB_CHUNK__INIT;
-    Ztc__BlobDone done = ZTC__BLOB_DONE__INIT;
+    struct fuzz_lane lanes[2];
     struct buf made;
 
+    for (size_t i = 0; i < 2; i++)
+        lanes[i] = (struct fuzz_lane){w->s.lanes[i].offset, w->s.lanes[i].size};
     buf_init(&made, FRAME_MAX);
-    have.attachment = want.attachment = chunk.attachment = done.attachment =
-        wire_data((struct slice){id.b, ID_SIZE});
-    have.hash = wire_data((struct slice){hash, HASH_SIZE});
-    have.size = BLOB_BYTES;
-    want.offset = chunk.offset = offset;
-    chunk.bytes.data = bytes;
-    chunk.bytes.len = left == 0 || left > WIRE_CHUNK_MAX ? WIRE_CHUNK_MAX : left;
-    if (bits >> 5 & 1)
-        chunk.bytes.len = 1 + rd_u8(&w->in);
-    done.has_code = bits >> 6 != 0;
-    done.code = wire_data(slice_str(bits >> 7 ? "ZT-BLOB-LOST" : "ZT-BUSY"));
-    switch (bits & 3) {
-    case 0:
-        frame_put_blob_have(&made, &have);
-        break;
-    case 1:
-        frame_put_blob_want(&made, &want);
-        break;
-    case 2:
-        frame_put_blob_chunk(&made, &chunk);
-        break;
-    default:
-        frame_put_blob_done(&made, &done);
-        break;
-    }
+    fuzz_put_blob(&w->in, lanes, &made);
     give_made(w, &made);
 }
 
@@ -538,7 +494,7 @@ static void answer_blob(struct world *w)
     ev.blob.ret = rets[bits >> 1 & 7];
     ev.blob.verified = bits >> 4 & 1;
     ev.blob.offset = bits >> 5 & 1 ? WIRE_CHUNK_MAX : 0;
-    ev.blob.size = BLOB_BYTES;
+    ev.blob.size = FUZZ_BLOB_BYTES;
     ev.blob.bytes = (struct slice){bytes, want.len};
     step(w, ev);
 }
@@ -571,7 +527,7 @@ static void one_step(struct world *w)
 {
     switch ((enum step)(rd_u8(&w->in) % STEPS)) {
     case STEP_FRAME:
-        give_frame(w, rest_of(w));
+        give_frame(w, fuzz_take_rest(&w->in));
         break;
     case STEP_HELLO:
         give_hello(w);
