@@ -57,6 +57,7 @@ struct blobs {
     struct file files[FILES_MAX];
     struct fetch fetches[FETCHES_MAX];
     unsigned n_files, n_fetches;
+    bool had[SIM_SITES][CONTENTS]; /* a computer of the site, even when its act was not kept */
     unsigned nosy[REPLICAS_MAX]; /* 1 + the file of another site that it asks for; 0: none */
     struct file_task *tasks; /* at work on files */
 };
@@ -589,6 +590,8 @@ bool blobs_attach(struct world *w, struct sim_replica *r, struct arena *a, const
         return false;
     if (!had && world_roll(w, 6) == 0) /* what another record needs stays */
         lose(w, r, f);
+    if (f->whole)
+        b->had[r->site == sim_sites[0] ? 0 : 1][f->content] = true;
     file = (struct attached_file){.size = info.size, .mime = info.mime, .name = info.name};
     file.id = f->attachment = id_v7(world_clock(w, r->skew), &w->random);
     memcpy(file.hash, info.hash, HASH_SIZE);
@@ -671,14 +674,10 @@ static void same_bytes(struct world *w, unsigned whose, unsigned content)
     buf_release(&b);
 }
 
-/* The site has shown these bytes: one of its computers has them. */
+/* The site can have shown these bytes: one of its computers has them. */
 static bool is_shown(const struct blobs *b, uint32_t site, unsigned content)
 {
-    for (unsigned i = 0; i < b->n_files; i++) {
-        if (b->files[i].site == site && b->files[i].content == content && b->files[i].whole)
-            return true;
-    }
-    return false;
+    return b->had[site == sim_sites[0] ? 0 : 1][content];
 }
 
 /* It is not at the city: only for a reason that is listed. */
