@@ -408,7 +408,7 @@ int check_frame(const Ztc__Frame *f)
     switch ((int)f->kind_case) {
 #define X(upper, member, type)                                                                     \
     case ZTC__FRAME__KIND_##upper:                                                                 \
-        ok = f->member != NULL && member(f->member);                                               \
+        ok = member(f->member);                                                                    \
         break;
         FRAME_KINDS(X)
 #undef X
