@@ -98,7 +98,7 @@ static int json_side(struct listing *l, const char *name, const struct field *f,
 
 static int conflict_json(struct listing *l, const struct conflict_row *c)
 {
-    int ret;
+    int ret = 0;
 
     json_object(&l->j);
     json_kv_id(&l->j, "id", &c->conflict->id);
@@ -108,8 +108,10 @@ static int conflict_json(struct listing *l, const struct conflict_row *c)
     else
         json_kv_str(&l->j, "record", NULL);
     json_kv_str(&l->j, "field", c->field != NULL ? c->field->name : NULL);
-    ret = json_side(l, "stands", c->field, &c->stands, &c->stands_by, c->stands_at);
-    if (ret == 0)
+    json_kv_bool(&l->j, "loading", c->waits);
+    if (!c->waits)
+        ret = json_side(l, "stands", c->field, &c->stands, &c->stands_by, c->stands_at);
+    if (!c->waits && ret == 0)
         ret = json_side(l, "later", c->field, &c->later, &c->later_by, c->later_at);
     json_object_end(&l->j);
     return ret;
@@ -148,6 +150,10 @@ static int conflict_lines(struct listing *l, const struct conflict_row *c)
         ret = names_put(&l->w->names, c->target->kind, &c->target->id, &l->b, l->w->err);
     }
     buf_printf(&l->b, " %s\n", c->field != NULL ? c->field->label : "整条记录");
+    if (ret == 0 && c->waits) {
+        buf_str(&l->b, "  较早的历史还在下载，下载完才能显示和处理\n");
+        return 0;
+    }
     if (ret == 0)
         ret = side_line(l, "现值", c, &c->stands, &c->stands_by, c->stands_at);
     return ret != 0 ? ret : side_line(l, "后到值", c, &c->later, &c->later_by, c->later_at);
@@ -195,6 +201,8 @@ static int find_conflict(void *ctx, const struct conflict_row *c)
 
     if (!id_eq(&c->conflict->id, &d->id))
         return 0;
+    if (c->waits)
+        return err_set(d->w->err, E_WAITING, "较早的历史还在下载，下载完才能处理这个冲突");
     d->found = true;
     d->field = c->field;
     d->later = value_dup(d->w->args->arena, &c->later, &ok);

@@ -79,15 +79,16 @@ struct cut {
     struct err *err;
 };
 
-static bool is_own(const struct replica *r, const struct entry *e)
-{
-    return e->bytes.len > ID_SIZE && memcmp(e->bytes.p + 1, r->own.replica.b, ID_SIZE) == 0;
-}
-
+/* 1: the entry is an own change, decoded into k->a. */
 static int read_own(struct cut *k, const struct entry *e, struct change *ret)
 {
+    int status;
+
     arena_clear(&k->a);
-    return own_change_read(&k->a, e->seq, e->bytes, e->side, ret, k->err);
+    status = own_change_read(&k->a, e->seq, e->bytes, e->side, ret, k->err);
+    if (status != 0)
+        return status;
+    return own_is(k->r, &ret->replica, ret->n, &status, k->err) ? 1 : status;
 }
 
 /* The life of the city that the present witness speaks of must be another than the one that is cut. */
@@ -119,10 +120,8 @@ static int reopen(void *ctx, const struct entry *e)
     struct change c;
     int ret;
 
-    if (!is_own(r, e))
-        return 0;
     ret = read_own(k, e, &c);
-    if (ret != 0)
+    if (ret != 1)
         return ret;
     change_hash(r->hasher, e->bytes, hash);
     ret = rest_seal(r, e->side, change_holds_pii(&c), (struct slice){hash, HASH_SIZE}, &rest, k->err);
@@ -192,14 +191,13 @@ static int note_own(void *ctx, const struct entry *e)
     struct change c;
     int ret;
 
-    if (!is_own(k->r, e))
-        return 0;
     ret = read_own(k, e, &c);
-    if (ret == 0 && (c.n < 1 || c.n > k->r->own.n))
-        ret = err_set(k->err, E_CORRUPT, "本机的更改编号不对");
-    if (ret == 0)
-        change_hash(k->r->hasher, e->bytes, k->own[c.n - 1]);
-    return ret;
+    if (ret != 1)
+        return ret;
+    if (c.n < 1 || c.n > k->r->own.n)
+        return err_set(k->err, E_CORRUPT, "本机的更改编号不对");
+    change_hash(k->r->hasher, e->bytes, k->own[c.n - 1]);
+    return 0;
 }
 
 static int note_kept(struct cut *k)
@@ -228,11 +226,14 @@ static int put_chain(struct cut *k)
         " pending.first_n + pending.act_len - 1) WHERE n = ?1";
     uint8_t chain[HASH_SIZE];
     sqlite3_stmt *st;
-    int ret = sql_prepare(k->r->db, query, &st, k->err);
+    struct id first;
+    int ret = own_first(k->r, &first, k->err);
 
+    if (ret == 0)
+        ret = sql_prepare(k->r->db, query, &st, k->err);
     if (ret != 0)
         return ret;
-    own_chain_start(k->r->hasher, &k->r->own.replica, chain);
+    own_chain_start(k->r->hasher, &first, chain);
     for (uint64_t n = 1; ret == 0 && n <= k->r->own.n; n++) {
         sql_bind_int(st, 1, (int64_t)n);
         sql_bind_blob(st, 2, (struct slice){chain, HASH_SIZE});

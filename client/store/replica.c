@@ -162,6 +162,16 @@ bool own_is(struct replica *r, const struct id *replica, uint64_t n, int *ret_fa
     return status == 1;
 }
 
+int own_first(struct replica *r, struct id *ret, struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_FORMER_FIRST];
+    int status = sql_step(st, err);
+
+    *ret = status == 1 ? sql_id(st, 0) : r->own.replica;
+    sql_done(st);
+    return status < 0 ? status : 0;
+}
+
 /* ---- transactions ---- */
 
 static void forget(struct replica *r)

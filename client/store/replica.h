@@ -118,11 +118,16 @@ int replica_go_back(struct replica *r, const struct replica_place *places, size_
                     struct err *err);
 
 /* Pending changes from FROM_N upwards, whole acts, at most MAX_COUNT and MAX_BYTES (but at least one
- * act): CB per change in order. A refused one among them only where the city has forgotten that it
- * answered it (FROM_N at or below it): it was restored. */
+ * act): CB per change in order. Refused ones that nobody has seen to are among them. */
+typedef int replica_change_cb(void *ctx, uint64_t n, struct slice bytes, struct slice side);
 int replica_pending(struct replica *r, uint64_t from_n, uint32_t max_count, size_t max_bytes,
-                    int (*cb)(void *ctx, uint64_t n, struct slice bytes, struct slice side),
-                    void *ctx, struct err *err);
+                    replica_change_cb *cb, void *ctx, struct err *err);
+
+/* What the city has no answer for, FROM_N and those after it without a gap; otherwise as replica_pending. Refused
+ * ones, and ones that the log has, are among them only where the city forgot that it answered: it was restored. A
+ * call hands out of the log or of the others, not of both; CB is not called when FROM_N is not here yet. */
+int replica_unanswered(struct replica *r, uint64_t from_n, uint32_t max_count, size_t max_bytes,
+                       replica_change_cb *cb, void *ctx, struct err *err);
 
 /* The first change of the first pending act, from FROM_N on and among the next MAX_COUNT changes, that sets
  * what a catalogue of VERSION does not know; 0: none. */
@@ -230,12 +235,14 @@ int replica_refused_close(struct replica *r, uint64_t first, uint64_t last,
                           const struct id *account, msec_t now, uint64_t *ret_n,
                           struct err *err);
 
-/* Open conflicts with both values. Slices live until CB returns. */
+/* Open conflicts with both values. Slices live until CB returns. While older history is still to come, an entry
+ * of a conflict may not be here: then it waits, and a value of it is not known. */
 struct conflict_row {
     struct row *conflict;      /* the record of kind conflict */
     struct row *target;        /* NULL when it is gone */
     const struct field *field; /* NULL: the whole record */
     struct value stands, later;
+    bool waits;
     struct id stands_by, later_by; /* accounts */
     msec_t stands_at, later_at;
 };

@@ -119,6 +119,9 @@ void replica_rollback(struct replica *r);
 bool own_is(struct replica *r, const struct id *replica, uint64_t n, int *ret_failed,
             struct err *err);
 
+/* The identity that the own chain began with, and that all later ones went on from. */
+int own_first(struct replica *r, struct id *ret, struct err *err);
+
 /* Write the counter back before another takes its place. */
 int replica_serial_flush(struct replica *r, struct err *err);
 

@@ -189,6 +189,24 @@ static int find_target(struct conflicts *x, struct conflict_row *out)
     return store_row_get(x->r->store, &x->a, kind, &id, &out->target, x->err);
 }
 
+/* Rows of a snapshot may speak of entries that are still to come: what is older than it, and what its slices were
+ * read behind. */
+static int value_or_waits(struct conflicts *x, struct conflict_row *out, uint64_t seq,
+                          struct value *ret, struct id *ret_by, msec_t *ret_at)
+{
+    struct replica_snapshot s;
+    int status = value_of_entry(x, out, seq, ret, ret_by, ret_at);
+
+    if (status != E_NOTFOUND)
+        return status;
+    status = replica_snapshot(x->r, out->conflict->stream, &s, x->err);
+    if (status == 0 && seq <= s.last_seq)
+        out->waits = true;
+    else if (status == 0 || status == E_NOTFOUND)
+        status = E_CORRUPT;
+    return status;
+}
+
 static int show_conflict(void *ctx, struct row *conflict)
 {
     struct conflicts *x = ctx;
@@ -200,9 +218,9 @@ static int show_conflict(void *ctx, struct row *conflict)
     arena_clear(&x->a);
     ret = find_target(x, &out);
     if (ret == 0)
-        ret = value_of_entry(x, &out, stands, &out.stands, &out.stands_by, &out.stands_at);
+        ret = value_or_waits(x, &out, stands, &out.stands, &out.stands_by, &out.stands_at);
     if (ret == 0)
-        ret = value_of_entry(x, &out, later, &out.later, &out.later_by, &out.later_at);
+        ret = value_or_waits(x, &out, later, &out.later, &out.later_by, &out.later_at);
     return ret == 0 ? x->cb(x->ctx, &out) : ret;
 }
 
@@ -402,22 +420,11 @@ static int verify_kept(struct verify *v)
     return ret;
 }
 
-/* The own chain began with it, and went on through all that came after. */
-static int first_identity(struct verify *v, struct id *ret)
-{
-    sqlite3_stmt *st = v->r->st[RS_FORMER_FIRST];
-    int status = sql_step(st, v->err);
-
-    *ret = status == 1 ? sql_id(st, 0) : v->r->own.replica;
-    sql_done(st);
-    return status < 0 ? status : 0;
-}
-
 static int verify_own_chain(struct verify *v)
 {
     uint8_t chain[HASH_SIZE];
     struct id first;
-    int ret = first_identity(v, &first);
+    int ret = own_first(v->r, &first, v->err);
 
     if (ret != 0)
         return ret;

@@ -115,16 +115,23 @@ int server_refill_recv(struct server_session *s, const struct server_event *ev,
     return 0;
 }
 
+/* What it cannot prove is not taken, which is told the city's people. Where it must go back it goes all the
+ * same: its own changes become pending again and are judged like any others. */
+static bool may_go_on(const struct server_session *s, int ret)
+{
+    return ret == 0 || ((ret == E_AUTH || ret == E_CORRUPT || ret == E_MALFORMED) && must_go_back(s));
+}
+
 void server_refill_taken(struct server_session *s, const struct server_event *ev,
                          struct server_update *up)
 {
     if (s->state != SERVER_REFILLING)
         return;
     s->due[SERVER_DUE_REFILL] = 0;
-    if (ev->refilled.ret != 0) {
+    if (!may_go_on(s, ev->refilled.ret)) {
         server_session_fail(s, ev, up, ev->refilled.ret);
         return;
     }
-    s->refilled = true;
+    s->refilled = s->refilled || ev->refilled.ret == 0;
     ask_next(s, ev, up);
 }

@@ -437,7 +437,7 @@ static int first_conflict(void *ctx, const struct conflict_row *c)
     struct decide *d = ctx;
     bool ok = true;
 
-    if (c->target == NULL || d->found)
+    if (c->target == NULL || c->waits || d->found)
         return 0;
     d->found = true;
     d->conflict = c->conflict->id;

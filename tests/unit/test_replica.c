@@ -783,6 +783,59 @@ static void test_replica__says_what_it_saw(void **state)
     assert_int_equal(s.seen, 5);
 }
 
+/* ---- saying again ---- */
+
+struct said {
+    uint64_t next;
+    size_t bytes;
+};
+
+static int count_said(void *ctx, uint64_t n, struct slice bytes, struct slice side)
+{
+    struct said *s = ctx;
+    struct change c;
+    struct arena a;
+
+    arena_init(&a, 1u << 20);
+    assert_int_equal(n, s->next++);
+    assert_int_equal(change_decode(&a, bytes, side, &c), 0);
+    assert_int_equal(c.n, n);
+    s->bytes += bytes.len + side.len;
+    arena_release(&a);
+    return 0;
+}
+
+static uint64_t say(struct fixture *f, uint64_t from_n, uint32_t max_count, size_t max_bytes)
+{
+    struct said s = {.next = from_n};
+
+    assert_int_equal(replica_unanswered(f->a.r, from_n, max_count, max_bytes, count_said, &s, &f->err),
+                     0);
+    return s.next;
+}
+
+/* A city that was restored counts behind a gap only what it is told again: of that the log has it. */
+static void test_replica__says_logged_again(void **state)
+{
+    struct fixture *f = *state;
+    struct id id;
+
+    enrol(f);
+    id = new_application(f, &f->a, "甲");
+    assert_int_equal(set_application(f, &f->a, id, "studio_name", "乙"), 0);
+    assert_int_equal(set_application(f, &f->a, id, "studio_name", "丙"), 0);
+    assert_int_equal(say(f, 1, 10, 1u << 20), 4);
+    assert_int_equal(say(f, 4, 10, 1u << 20), 4);
+    push(f, &f->a, 1);
+    deliver(f, &f->a);
+    assert_int_equal(set_application(f, &f->a, id, "studio_name", "丁"), 0);
+    assert_int_equal(say(f, 1, 10, 1u << 20), 4); /* of the log */
+    assert_int_equal(say(f, 4, 10, 1u << 20), 5); /* of what is pending */
+    assert_int_equal(say(f, 2, 1, 1u << 20), 3);
+    assert_int_equal(say(f, 2, 10, 1), 3); /* one act at least */
+    assert_int_equal(say(f, 5, 10, 1u << 20), 5);
+}
+
 /* ---- verdicts and rebase ---- */
 
 /* A withheld field leaves what stands; the rest applies. */
@@ -1527,6 +1580,7 @@ int main(void)
         CASE(transition),
         CASE(void),
         CASE(says_what_it_saw),
+        CASE(says_logged_again),
         CASE(withheld_field),
         CASE(rebase),
         CASE(own_change_with_bytes),
