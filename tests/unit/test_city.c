@@ -708,6 +708,95 @@ static void test_city__void_and_move(void **state)
     assert_whole(f);
 }
 
+/* A step is one from the state that its author saw, though the same step is open from where the record
+ * stands now. */
+static void test_city__somebody_was_faster(void **state)
+{
+    struct fixture *f = *state;
+    struct change parent = {.op = OP_CREATE,
+                            .kind = catalogue_kind_named("submission")->tag,
+                            .stream = GY,
+                            .to = slice_str("draft")};
+    struct change c;
+    struct id id;
+
+    (void)put(f, &parent, "title", value_str("关于路灯的建议"));
+    begin(f);
+    MUST(f, by_city(f, &by_system, &parent));
+    commit(f);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    c = blank(&f->gy1, "opinion", OP_TRANSITION, &id);
+    c.from = slice_str("collected");
+    c.to = slice_str("verifying");
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    c.from = slice_str("verifying");
+    c.to = slice_str("local_handling");
+    (void)put(f, &c, "handler_unit", value_str("住建局"));
+    (void)put(f, &c, "due_on", value_str("2026-04-01"));
+    assert_int_equal(push(f, &f->gy1, c), 0);
+
+    c = blank(&f->gy2, "opinion", OP_TRANSITION, &id);
+    c.from = slice_str("verifying");
+    c.to = slice_str("forwarded");
+    (void)put(f, &c, "submission_id", value_id(&parent.record));
+    (void)put(f, &c, "reasonable", value_int(1));
+    assert_int_equal(push(f, &f->gy2, c), E_STATE);
+    assert_true(row_in_state(get(f, "opinion", &id), "local_handling"));
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"),
+                                           UINT64_MAX >> 1)), 0);
+    c.replica = f->gy1.id;
+    c.from = slice_str("local_handling");
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    assert_whole(f);
+}
+
+/* A shift of the county's studio, planned. */
+static struct id shift(struct fixture *f)
+{
+    struct change c = {.op = OP_CREATE,
+                       .kind = catalogue_kind_named("duty_shift")->tag,
+                       .stream = GY,
+                       .to = slice_str("planned")};
+
+    (void)put(f, &c, "studio_id", value_id(&f->studio));
+    (void)put(f, &c, "duty_on", value_str("2026-03-09"));
+    (void)put(f, &c, "start_time", value_str("09:00"));
+    (void)put(f, &c, "end_time", value_str("11:00"));
+    (void)put(f, &c, "member_ids", (struct value){.type = V_IDS, .s = {f->member.b, ID_SIZE}});
+    (void)put(f, &c, "published", value_int(0));
+    begin(f);
+    MUST(f, by_city(f, &by_system, &c));
+    commit(f);
+    return c.record;
+}
+
+/* A step that seals stands only on what its author saw. */
+static void test_city__sealing_step(void **state)
+{
+    struct fixture *f = *state;
+    struct id id = shift(f);
+    uint64_t seen = seq_of(f, GY);
+    struct change c;
+
+    c = blank(&f->gy2, "duty_shift", OP_SET, &id);
+    (void)put(f, &c, "end_time", value_str("12:00"));
+    assert_int_equal(push(f, &f->gy2, c), 0);
+
+    c = blank(&f->gy1, "duty_shift", OP_TRANSITION, &id);
+    c.from = slice_str("planned");
+    c.to = slice_str("confirmed");
+    c.seen = seen;
+    assert_int_equal(push(f, &f->gy1, c), E_CONFLICT);
+    assert_true(row_in_state(get(f, "duty_shift", &id), "planned"));
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy1.id, f->gy1.n, f->gy1.n, &f->err));
+    commit(f);
+    c.seen = seen + 1;
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    assert_true(row_in_state(get(f, "duty_shift", &id), "confirmed"));
+    assert_whole(f);
+}
+
 /* Nobody seals what he did not see; his own later changes he saw. */
 static void test_city__seal(void **state)
 {
@@ -753,6 +842,29 @@ static void test_city__twice_in_one_act(void **state)
     assert_int_equal(push_act(f, &f->gy1, both, 2), 0);
     assert_int_equal(conflicts(f, &id, &rows), 0);
     assert_field(f, &id, "keywords", "乙");
+    assert_whole(f);
+}
+
+/* Every change of an act is known by its own entry: who was shown the second saw the second's. */
+static void test_city__each_change_has_its_entry(void **state)
+{
+    struct fixture *f = *state;
+    struct change both[2], c;
+    struct id one, other;
+    struct row **rows;
+    uint64_t seen;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &one)), 0);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &other)), 0);
+    seen = seq_of(f, GY);
+    both[0] = edit(f, &f->gy1, &one, "keywords", value_str("甲"), seen);
+    both[1] = edit(f, &f->gy1, &other, "keywords", value_str("乙"), seen);
+    assert_int_equal(push_act(f, &f->gy1, both, 2), 0);
+    c = edit(f, &f->gy1, &other, "keywords", value_str("丙"), seen);
+    c.fields[0].saw_n = f->gy1.n;
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    assert_int_equal(conflicts(f, &other, &rows), 0);
+    assert_field(f, &other, "keywords", "丙");
     assert_whole(f);
 }
 
@@ -922,6 +1034,28 @@ static void test_city__role_never_held(void **state)
     assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE); /* held for a while since */
 }
 
+/* What he saw, the loss of a role included, he may not claim to have held. */
+static void test_city__role_lost_in_sight(void **state)
+{
+    struct fixture *f = *state;
+    struct change c;
+    uint64_t seen;
+    struct id wang = account(f, "wang", "county_lead", &seen);
+
+    change_roles(f, &wang, "studio_user", "county_lead");
+    c = blank(&f->gy2, "user_account", OP_SET, &wang);
+    (void)put(f, &c, "name", value_str("老王"));
+    c.actor = wang;
+    c.seen = seq_of(f, GY);
+    assert_true(c.seen == seen + 1);
+    assert_int_equal(push(f, &f->gy2, c), E_ROLE);
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy2.id, f->gy2.n, f->gy2.n, &f->err));
+    commit(f);
+    c.seen = seen;
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+}
+
 static unsigned kept_n;
 static struct id kept_replica;
 static uint64_t kept_first;
@@ -941,6 +1075,34 @@ static unsigned kept(struct fixture *f)
     kept_n = 0;
     MUST(f, city_quarantine_each(f->city, count_kept, NULL, &f->err));
     return kept_n;
+}
+
+static uint32_t flags_of(struct fixture *f, uint64_t seq, struct id *ret_replica)
+{
+    struct verdict v;
+    struct change c;
+    struct entry e;
+
+    MUST(f, store_entry_get(city_store(f->city), GY, seq, &f->a, &e, &f->err));
+    MUST(f, verdict_decode(&f->a, e.verdict, &v));
+    MUST(f, change_decode(&f->a, e.bytes, e.side, &c));
+    *ret_replica = c.replica;
+    return v.flags;
+}
+
+/* The entries from SEQ on that K made say that they come late; what the city adds of its own does not. */
+static void assert_late(struct fixture *f, const struct computer *k, uint64_t seq, size_t n)
+{
+    size_t own = 0;
+
+    for (; seq <= seq_of(f, GY); seq++) {
+        struct id by;
+        bool late = (flags_of(f, seq, &by) & VERDICT_RECOVERED) != 0;
+
+        assert_int_equal(late, id_eq(&by, &k->id));
+        own += late;
+    }
+    assert_int_equal(own, n);
 }
 
 /* What follows a kept act is kept with it; released in order, they stand, with their own bytes, once. */
@@ -974,7 +1136,7 @@ static void test_city__release(void **state)
     assert_int_equal(n, 2);
     assert_int_equal(kept(f), 0);
     assert_int_equal(refusals(f, &f->gy2).n, 0);
-    assert_true(seq_of(f, GY) >= seq + 2);
+    assert_late(f, &f->gy2, seq + 1, 2);
     MUST(f, city_replica_chain(f->city, &f->gy2.id, f->gy2.n, later, &f->err));
     assert_memory_equal(chain, later, HASH_SIZE); /* the own chain is as it was */
     begin(f);
@@ -982,6 +1144,32 @@ static void test_city__release(void **state)
     city_rollback(f->city);
     assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "title", value_str("再改"), UINT64_MAX >> 1)),
                      0);
+    assert_whole(f);
+}
+
+/* What stands on a kept creation and on a refused one falls with the refused one: waiting for a decision
+ * would not make it good. */
+static void test_city__refused_beats_kept(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seen;
+    struct id wang = account(f, "wang", "county_clerk", &seen), ids[2], record = new_id(f);
+    struct change bad = opinion(f, &f->gy2, &ids[0]);
+    struct change c = opinion(f, &f->gy2, &ids[1]);
+
+    switch_off(f, &wang);
+    bad.to = slice_str("closed");
+    assert_int_equal(push(f, &f->gy2, bad), E_STATE);
+    c.actor = wang;
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    c = blank(&f->gy2, "submission", OP_CREATE, &record);
+    (void)put(f, &c, "source_opinions", (struct value){.type = V_IDS, .s = {ids[1].b, ID_SIZE}});
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    record = new_id(f);
+    c = blank(&f->gy2, "submission", OP_CREATE, &record);
+    (void)put(f, &c, "source_opinions", (struct value){.type = V_IDS, .s = {ids[0].b, sizeof ids}});
+    assert_int_equal(push(f, &f->gy2, c), E_PARENT);
+    assert_false(refusals(f, &f->gy2).quarantined);
     assert_whole(f);
 }
 
@@ -1477,6 +1665,23 @@ static void test_city__verify(void **state)
     assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
 }
 
+/* A row that somebody altered beside the log is found, by its kind. */
+static void test_city__verify_finds_an_altered_row(void **state)
+{
+    static const char alter[] = "UPDATE opinion SET keywords = '别的'";
+    struct fixture *f = *state;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    MUST(f, city_verify(f->city, &f->err));
+    assert_int_equal(sqlite3_exec(store_db(city_store(f->city)), alter, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
+    assert_non_null(strstr(f->err.text, catalogue_kind_named("opinion")->label));
+    MUST(f, city_rebuild(f->city, &f->err));
+    MUST(f, city_verify(f->city, &f->err));
+    assert_field(f, &id, "keywords", "");
+}
+
 /* ---- poison ---- */
 
 static struct id poison;
@@ -1593,13 +1798,18 @@ int main(void)
         TEST(test_city__void_and_edit),
         TEST(test_city__void_and_child),
         TEST(test_city__void_and_move),
+        TEST(test_city__somebody_was_faster),
+        TEST(test_city__sealing_step),
         TEST(test_city__seal),
         TEST(test_city__twice_in_one_act),
+        TEST(test_city__each_change_has_its_entry),
         TEST(test_city__refusal_family),
         TEST(test_city__act_is_whole),
         TEST(test_city__quarantine),
         TEST(test_city__role_never_held),
+        TEST(test_city__role_lost_in_sight),
         TEST(test_city__release),
+        TEST(test_city__refused_beats_kept),
         TEST(test_city__drop),
         TEST(test_city__retired),
         TEST(test_city__certificates),
@@ -1613,6 +1823,7 @@ int main(void)
         TEST(test_city__disk_full),
         TEST(test_city__reference_forged),
         TEST(test_city__verify),
+        TEST(test_city__verify_finds_an_altered_row),
         TEST(test_city__poison),
         TEST(test_city__marker_is_cleared),
     };

@@ -361,8 +361,8 @@ static int teardown(void **state)
 
 /* ---- stretches of the way ---- */
 
-static struct id submit_by(struct world *w, const struct actor *who, const struct id *studio,
-                           const char *form, const char *title)
+static struct id draft(struct world *w, const struct actor *who, const struct id *studio,
+                       const char *form, const char *title, const char *allow_public)
 {
     bool proposal = strcmp(form, "proposal") == 0;
     struct id id;
@@ -371,11 +371,24 @@ static struct id submit_by(struct world *w, const struct actor *who, const struc
                     "title", title, "category", "economic", "situation", "路面破损", "analysis",
                     "年久失修", "suggestion", "1. 尽快修复", "lead_member", ref(w, &w->card),
                     "no_secret", "1", "suggested_units", ref(w, &w->gov[3]),
-                    proposal ? "proposer_type" : NULL, "individual", "allow_public", "1",
-                    (char *)NULL));
-    MUST(w, try_do(w, who, "submission", &id, "county_review", (char *)NULL));
-    MUST(w, try_do(w, who, "submission", &id, "submitted", "county_reviewer", ref(w, &who->account),
+                    "allow_public", allow_public, proposal ? "proposer_type" : NULL,
+                    "individual", (char *)NULL));
+    return id;
+}
+
+static void hand_in(struct world *w, const struct actor *who, const struct id *id)
+{
+    MUST(w, try_do(w, who, "submission", id, "county_review", (char *)NULL));
+    MUST(w, try_do(w, who, "submission", id, "submitted", "county_reviewer", ref(w, &who->account),
                    (char *)NULL));
+}
+
+static struct id submit_by(struct world *w, const struct actor *who, const struct id *studio,
+                           const char *form, const char *title)
+{
+    struct id id = draft(w, who, studio, form, title, "1");
+
+    hand_in(w, who, &id);
     return id;
 }
 
@@ -754,6 +767,25 @@ static void test_rules__withdrawal_closes_everything(void **state)
     assert_int_equal(find(w, "proposal_card", "case_no", value_str("5-1-0001"), &rows), 0);
 }
 
+/* A proposal whose author did not allow it is filed and handled like any, and gets no card that all
+ * counties read. */
+static void test_rules__not_public_without_leave(void **state)
+{
+    struct world *w = *state;
+    struct id open = submit_by(w, &w->gy, &w->studio_gy, "proposal", "提案甲");
+    struct id kept = draft(w, &w->gy, &w->studio_gy, "proposal", "提案乙", "0"), of;
+    struct row **rows;
+
+    hand_in(w, &w->gy, &kept);
+    of = route(w, &kept);
+    file(w, &of);
+    assert_text(card_of(w, &kept), "case_no", "5-1-0001"); /* its own county's */
+    assert_int_equal(find(w, "proposal_card", "case_no", value_str("5-1-0001"), &rows), 0);
+    of = route(w, &open);
+    file(w, &of);
+    assert_int_equal(find(w, "proposal_card", "case_no", value_str("5-1-0002"), &rows), 1);
+}
+
 /* ---- tests: merging ---- */
 
 /* Two counties' proposals are one case: both are answered, neither learns the other's people. */
@@ -1075,6 +1107,45 @@ static void test_rules__member_cards_follow_members(void **state)
     assert_int_equal(find(w, "member_card", "name", value_str("周敏敏"), &rows), 0);
 }
 
+static struct stream_head head_of(struct world *w, uint32_t stream)
+{
+    struct stream_head h;
+
+    MUST(w, store_stream_get(city_store(w->c), stream, &h, &w->err));
+    return h;
+}
+
+/* The seq of `shared` that a reader must have before the entry. */
+static uint64_t shared_before(struct world *w, uint32_t stream, uint64_t seq)
+{
+    struct verdict v;
+    struct entry e;
+
+    MUST(w, store_entry_get(city_store(w->c), stream, seq, &w->a, &e, &w->err));
+    MUST(w, verdict_decode(&w->a, e.verdict, &v));
+    return v.shared_seq;
+}
+
+/* Who reads an entry has what the same act put into `shared`, and everything that was there before. */
+static void test_rules__entries_wait_for_what_is_shared(void **state)
+{
+    struct world *w = *state;
+    uint64_t shared = head_of(w, STREAM_SHARED).seq, own = head_of(w, SITE_CITY).seq, last;
+    struct id m, s;
+
+    ADD(w, own, "member", NULL, &m, "name", "周敏", "gender", "女", "party", "cdl", "level", "city",
+        "sector_id", ref(w, &w->sector), "unit_title", "教师", "expertise", "教育", "phone",
+        "13800005678", "term_id", ref(w, &w->term));
+    last = head_of(w, STREAM_SHARED).seq;
+    assert_true(last > shared); /* the card */
+    assert_true(head_of(w, SITE_CITY).seq > own);
+    for (uint64_t seq = own + 1; seq <= head_of(w, SITE_CITY).seq; seq++)
+        assert_int_equal(shared_before(w, SITE_CITY, seq), last);
+    s = draft(w, &w->gy, &w->studio_gy, "proposal", "提案甲", "1");
+    assert_int_equal(head_of(w, STREAM_SHARED).seq, last); /* this act puts nothing there */
+    assert_int_equal(shared_before(w, GY, get(w, "submission", &s)->seq), last);
+}
+
 /* ---- tests: random deeds ---- */
 
 #define WALK_SUBMISSIONS 6
@@ -1332,6 +1403,7 @@ int main(void)
         TEST(giving_up_withdraws_the_case),
         TEST(conversion_with_consent),
         TEST(withdrawal_closes_everything),
+        TEST(not_public_without_leave),
         TEST(merged_across_counties),
         TEST(unmerged_case_stands_alone),
         TEST(duplicate_follows_the_surviving_case),
@@ -1343,6 +1415,7 @@ int main(void)
         TEST(working_days_know_holidays),
         TEST(settings_are_the_citys),
         TEST(member_cards_follow_members),
+        TEST(entries_wait_for_what_is_shared),
         TEST(random_deeds_keep_mirrors),
     };
 
