@@ -224,6 +224,14 @@ struct load {
     uint32_t count;
 };
 
+static int pack(const struct buf *plain, struct body_codec *codec, struct buf *packed,
+                struct err *err)
+{
+    int ret = plain->ret != 0 ? plain->ret : body_compress(codec, buf_slice(plain), packed);
+
+    return ret != 0 ? err_set(err, ret, NULL) : 0;
+}
+
 static int add_change(void *ctx, uint64_t n, struct slice bytes, struct slice side)
 {
     struct load *l = ctx;
@@ -232,7 +240,7 @@ static int add_change(void *ctx, uint64_t n, struct slice bytes, struct slice si
         l->first_n = n;
     l->count++;
     body_put_change(&l->plain, bytes, side);
-    return l->plain.ret;
+    return 0; /* the buffer keeps its first failure */
 }
 
 /* How many changes may go to a city of this catalogue: none from the first act on that it does not know. */
@@ -265,7 +273,7 @@ void exchange_load(struct replica *r, const struct client_update *up, struct bod
         ret->ret = replica_unanswered(r, up->load.from_n, count, up->load.max_bytes, add_change,
                                       &l, err);
     if (ret->ret == 0 && l.count > 0)
-        ret->ret = body_compress(codec, buf_slice(&l.plain), packed);
+        ret->ret = pack(&l.plain, codec, packed, err);
     ret->loaded.first_n = l.first_n;
     ret->loaded.count = l.count;
     ret->loaded.size = (uint32_t)l.plain.len;
@@ -452,7 +460,7 @@ static int add_entry(void *ctx, const struct entry *e)
         return 1;
     body_put_entry(&f->plain, e->received_at, e->verdict, 0, e->bytes, e->side);
     f->count++;
-    return f->plain.ret;
+    return 0; /* the buffer keeps its first failure */
 }
 
 void exchange_refill(struct replica *r, const struct client_update *up, struct body_codec *codec,
@@ -466,7 +474,7 @@ void exchange_refill(struct replica *r, const struct client_update *up, struct b
     ret->ret = replica_log(r, up->refill.stream, up->refill.from_seq, up->refill.upto_seq,
                            WIRE_BATCH_MAX, up->refill.max_bytes, add_entry, &f, err);
     if (ret->ret == 0)
-        ret->ret = body_compress(codec, buf_slice(&f.plain), packed);
+        ret->ret = pack(&f.plain, codec, packed, err);
     ret->refill.stream = up->refill.stream;
     ret->refill.first_seq = up->refill.from_seq;
     ret->refill.count = f.count;

@@ -67,7 +67,10 @@ int replica_shown_head(struct replica *r, uint32_t stream, struct buf *ret_head,
     sql_done(st);
     if (status < 0)
         return status;
-    return status == 0 ? E_NOTFOUND : ret_head->ret != 0 ? ret_head->ret : ret_signature->ret;
+    if (status == 0)
+        return E_NOTFOUND;
+    status = ret_head->ret != 0 ? ret_head->ret : ret_signature->ret;
+    return status != 0 ? err_set(err, status, NULL) : 0;
 }
 
 /* ---- going back ---- */

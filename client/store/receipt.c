@@ -88,7 +88,9 @@ static int make(struct replica *r, uint32_t stream, uint64_t seq, struct buf *ou
         ret = hash_before(r, stream, seq, a, p.prev, err);
     if (ret == 0)
         ret = store_entry_each(r->store, stream, seq, take_entry, &p, err);
-    return ret > 0 ? 0 : ret;
+    if (ret >= 0 || ret != out->ret)
+        return ret > 0 ? 0 : ret;
+    return err_set(err, ret, NULL); /* it did not fit */
 }
 
 int replica_receipt(struct replica *r, uint32_t stream, uint64_t seq, struct buf *out,
@@ -104,6 +106,6 @@ int replica_receipt(struct replica *r, uint32_t stream, uint64_t seq, struct buf
     arena_init(&a, WORK_MAX);
     ret = make(r, stream, seq, out, &a, err);
     arena_release(&a);
-    (void)sql_exec(r->db, "COMMIT", NULL); /* it only read */
+    (void)sql_exec(r->db, "ROLLBACK", NULL); /* it only read, and a commit may fail */
     return ret;
 }

@@ -64,10 +64,13 @@ int repair_compare_root(struct replica *r, const struct head *h, struct err *err
     uint8_t root[ROOT_SIZE];
     char name[32];
     bool loading;
+    int64_t unknown;
     int ret = replica_loading(r, h->stream, &loading, err);
 
-    if (ret != 0 || loading || !h->has_root ||
-        store_meta_int(r->store, unknown_meta(h->stream, name), 0) == CATALOGUE_VERSION)
+    if (ret != 0 || loading || !h->has_root)
+        return ret;
+    ret = store_meta_number(r->store, unknown_meta(h->stream, name), 0, &unknown, err);
+    if (ret != 0 || unknown == CATALOGUE_VERSION)
         return ret;
     ret = store_digest_root(r->store, h->stream, root, err);
     if (ret != 0)
@@ -162,10 +165,13 @@ static int mark_counted(struct replica *r, const struct digest_count *counts, si
     for (size_t i = 0; ret == 0 && i < n; i++) {
         struct stream_head h;
 
-        if (digest_sum_eq(&counts[i].counted, &counts[i].kept) ||
-            store_stream_get(r->store, counts[i].stream, &h, NULL) != 0)
+        if (digest_sum_eq(&counts[i].counted, &counts[i].kept))
             continue;
-        ret = set_differs(r, h.stream, h.seq, true, err);
+        ret = store_stream_get(r->store, counts[i].stream, &h, err);
+        if (ret == E_NOTFOUND) /* rows of a stream that is not ours */
+            ret = 0;
+        else if (ret == 0)
+            ret = set_differs(r, h.stream, h.seq, true, err);
     }
     return ret;
 }
@@ -397,7 +403,7 @@ static int log_says(struct step *s, const struct kind *kind, const struct id *id
     struct replaying p = {.a = &s->a, .kind = kind};
     struct replica_snapshot snapshot;
     struct digest d;
-    int status = replica_snapshot(s->r, s->ask->stream, &snapshot, NULL);
+    int status = replica_snapshot(s->r, s->ask->stream, &snapshot, err);
 
     *ret = false;
     if (status != E_NOTFOUND)
@@ -405,6 +411,8 @@ static int log_says(struct step *s, const struct kind *kind, const struct id *id
     status = store_record_log(s->r->store, s->ask->stream, id, replay, &p, err);
     if (status == E_CORRUPT)
         return 0;
+    if (status == E_NOMEM)
+        (void)err_set(err, status, NULL);
     if (status != 0 || p.broken)
         return status;
     if (p.row == NULL || here == NULL) {

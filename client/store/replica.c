@@ -366,6 +366,7 @@ int replica_open(const char *path, const struct replica_keys *keys, struct repli
                  struct err *err)
 {
     struct replica *r;
+    int64_t stale = 0;
     int status;
 
     *ret = NULL;
@@ -375,7 +376,9 @@ int replica_open(const char *path, const struct replica_keys *keys, struct repli
     status = own_read(r, &r->own, err);
     if (status == 0)
         status = choose_hasher(r, err);
-    if (status == 0 && store_meta_int(r->store, STORE_STALE, 0) != 0)
+    if (status == 0)
+        status = store_meta_number(r->store, STORE_STALE, 0, &stale, err);
+    if (status == 0 && stale != 0)
         status = build_anew(r, err);
     if (status != 0) {
         replica_close(r);
@@ -477,7 +480,7 @@ static int read_at_once(struct replica *r,
         return status;
     status = read(r, f, err);
     if (!r->open)
-        (void)sql_exec(r->db, "COMMIT", NULL); /* it only read */
+        (void)sql_exec(r->db, "ROLLBACK", NULL); /* it only read, and a commit may fail */
     return status;
 }
 

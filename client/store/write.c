@@ -127,6 +127,8 @@ int replica_actor(struct replica *r, const char *login, struct actor *ret, struc
                             see_account, &f, err);
     if (status == 0)
         status = choose_actor(r, &f, login, ret, err);
+    else if (status == E_NOMEM)
+        (void)err_set(err, status, NULL);
     buf_release(&f.names);
     arena_release(&a);
     return status;
@@ -253,7 +255,7 @@ static int read_settings(struct replica *r, struct err *err)
                          &r->setting_rows, err);
     r->settings = setting_table_settings(&r->setting_rows);
     r->has_settings = ret == 0;
-    return ret;
+    return ret == E_NOMEM ? err_set(err, ret, NULL) : ret;
 }
 
 int replica_setting(struct replica *r, const char *name, int64_t *ret, struct err *err)

@@ -327,15 +327,25 @@ int store_meta_put(struct store *s, const char *name, struct slice value, struct
     return sql_run(st, err);
 }
 
-int64_t store_meta_int(struct store *s, const char *name, int64_t preset)
+int store_meta_number(struct store *s, const char *name, int64_t preset, int64_t *ret,
+                      struct err *err)
 {
     sqlite3_stmt *st = s->st[ST_META_GET];
-    int64_t v = preset;
+    int status;
 
     sql_bind_text(st, 1, slice_str(name));
-    if (sql_step(st, NULL) == 1)
-        v = sqlite3_column_int64(st, 0);
+    status = sql_step(st, err);
+    if (status >= 0)
+        *ret = status == 1 ? sqlite3_column_int64(st, 0) : preset;
     sql_done(st);
+    return status < 0 ? status : 0;
+}
+
+int64_t store_meta_int(struct store *s, const char *name, int64_t preset)
+{
+    int64_t v = preset;
+
+    (void)store_meta_number(s, name, preset, &v, NULL);
     return v;
 }
 

@@ -95,7 +95,9 @@ unsigned store_log_pages(const struct store *s);
 int store_meta_get(struct store *s, const char *name, struct arena *a, struct slice *ret,
                    struct err *err);
 int store_meta_put(struct store *s, const char *name, struct slice value, struct err *err);
-int64_t store_meta_int(struct store *s, const char *name, int64_t preset);
+int store_meta_number(struct store *s, const char *name, int64_t preset, int64_t *ret,
+                      struct err *err);
+int64_t store_meta_int(struct store *s, const char *name, int64_t preset); /* the preset, too, when it cannot be read */
 int store_meta_put_int(struct store *s, const char *name, int64_t value, struct err *err);
 
 /* Not 0: the tables were made by another version of the catalogue and want to be built anew from the log;

@@ -278,6 +278,7 @@ static int open_store(struct city *c, const char *path, const struct city_option
 int city_open(const char *path, const struct city_options *o, struct city **ret, struct err *err)
 {
     struct city *c = new_city(o);
+    int64_t alg = 0, stale = 0;
     int status;
 
     *ret = NULL;
@@ -288,21 +289,25 @@ int city_open(const char *path, const struct city_options *o, struct city **ret,
         status = get_id(c->store, "ledger", &c->ledger, err);
     if (status == 0)
         status = get_id(c->store, "incarnation", &c->incarnation, err);
+    if (status == 0)
+        status = store_meta_number(c->store, "hash", 0, &alg, err);
     if (status == 0 && c->hasher == NULL)
-        c->hasher = hasher_of((enum hash_alg)store_meta_int(c->store, "hash", 0));
+        c->hasher = hasher_of((enum hash_alg)alg);
     if (status == 0 && c->hasher == NULL)
         status = err_set(err, E_VERSION, "不认识数据库所用的校验算法");
     if (status == 0)
         status = city_digest_first(c, err);
     if (status == 0)
         status = load_streams(c, err);
-    if (status == 0 && store_meta_int(c->store, STORE_STALE, 0) != 0) {
+    if (status == 0)
+        status = store_meta_number(c->store, STORE_STALE, 0, &stale, err);
+    if (status == 0 && stale != 0) {
         status = city_rebuild(c, err);
         if (status == 0)
             status = store_meta_put_int(c->store, STORE_STALE, 0, err);
     }
     if (status == 0)
-        city_read_life(c);
+        status = city_read_life(c, err);
     if (status == 0 && o->heads != NULL)
         status = heads_open(o->heads, &c->heads, err);
     if (status == 0 && o->marker != NULL)
@@ -350,12 +355,15 @@ int city_create(const char *path, const struct city_options *o, const char *term
                 struct err *err)
 {
     struct city *c = new_city(o);
+    int64_t alg = 0;
     int ret;
 
     if (c == NULL)
         return err_set(err, E_NOMEM, NULL);
     ret = open_store(c, path, o, true, err);
-    if (ret == 0 && store_meta_int(c->store, "hash", 0) != 0)
+    if (ret == 0)
+        ret = store_meta_number(c->store, "hash", 0, &alg, err);
+    if (ret == 0 && alg != 0)
         ret = err_set(err, E_EXISTS, "%s 已经建好，没有改动", path);
     if (ret == 0)
         ret = city_begin(c, o->now, err);

@@ -52,8 +52,8 @@ static int is_gone(struct store *s, uint32_t stream, uint64_t seq, bool *ret, st
 
     arena_init(&a, ENTRY_BYTES);
     status = store_entry_get(s, stream, seq, &a, &e, err);
-    if (status == 0)
-        status = change_decode(&a, e.bytes, e.side, &c);
+    if (status == 0 && (status = change_decode(&a, e.bytes, e.side, &c)) != 0)
+        (void)err_set(err, status, NULL);
     if (status == 0)
         status = sql_prepare(store_db(s), "SELECT state FROM replica WHERE id = ?1", &st, err);
     if (status == 0) {
@@ -211,7 +211,7 @@ int city_blob_offer(struct city *c, uint32_t site, const struct id *attachment,
                     struct err *err)
 {
     struct city_blob b;
-    uint64_t used = 0;
+    uint64_t used = 0, each, all;
     int ret = get(c, attachment, &b, err);
 
     if (ret != 0)
@@ -222,12 +222,17 @@ int city_blob_offer(struct city *c, uint32_t site, const struct id *attachment,
     *ret_verified = b.state == CITY_BLOB_VERIFIED;
     if (*ret_verified)
         return 0;
-    if (size > (uint64_t)setting(&c->settings, "attachment_bytes", site))
+    c->asked = 0;
+    each = (uint64_t)setting(&c->settings, "attachment_bytes", site);
+    all = (uint64_t)setting(&c->settings, "site_attachment_bytes", site);
+    if (c->asked != 0)
+        return err_set(err, c->asked, NULL); /* the limits could not be read */
+    if (size > each)
         return err_set(err, E_TOOBIG, "超过单个附件上限");
     ret = others(c, site, hash, &used, err);
     if (ret != 0)
         return ret;
-    if (used + size > (uint64_t)setting(&c->settings, "site_attachment_bytes", site))
+    if (used + size > all)
         return err_set(err, E_QUOTA, NULL);
     return put_state(c, site, hash, size, CITY_BLOB_COMING, err);
 }

@@ -89,10 +89,11 @@ static int count_first(struct city *c, struct arena *a, struct err *err)
 int city_digest_first(struct city *c, struct err *err)
 {
     struct arena a;
-    int ret;
+    int64_t format;
+    int ret = store_meta_number(c->store, DIGEST_META, 0, &format, err);
 
-    if (store_meta_int(c->store, DIGEST_META, 0) == ROW_FORMAT)
-        return 0;
+    if (ret != 0 || format == ROW_FORMAT)
+        return ret;
     ret = store_begin(c->store, err);
     if (ret != 0)
         return ret;

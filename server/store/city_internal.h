@@ -154,7 +154,7 @@ int city_roles_since(struct city *c, const struct id *account, uint32_t stream, 
 
 /* ---- city_recover.c, city_refill.c ---- */
 
-void city_read_life(struct city *c);
+int city_read_life(struct city *c, struct err *err);
 void city_file_heads(struct city *c);
 
 /* The city's own word for STREAM: 0 or E_AUTH. */

@@ -24,12 +24,19 @@ bool city_was_restored(const struct city *c)
 }
 
 /* What the file says, at opening. */
-void city_read_life(struct city *c)
+int city_read_life(struct city *c, struct err *err)
 {
-    c->recovering = (msec_t)store_meta_int(c->store, META_SINCE, 0);
-    c->restored = sql_step(c->st[CS_LIFE_LAST], NULL) == 1;
+    int64_t since;
+    int ret = store_meta_number(c->store, META_SINCE, 0, &since, err);
+
+    if (ret != 0)
+        return ret;
+    ret = sql_step(c->st[CS_LIFE_LAST], err);
     sql_done(c->st[CS_LIFE_LAST]);
+    c->recovering = (msec_t)since;
+    c->restored = ret == 1;
     c->committed_life = (struct city_life){c->incarnation, c->recovering, c->restored};
+    return ret < 0 ? ret : 0;
 }
 
 static int end_life(struct city *c, const char *why, struct err *err)
@@ -312,7 +319,10 @@ int city_adopt(struct city *c, const struct id *replica, uint64_t acked_n,
 
 static int add(struct city *c, const char *name, uint64_t more, struct err *err)
 {
-    return store_meta_put_int(c->store, name, store_meta_int(c->store, name, 0) + (int64_t)more, err);
+    int64_t n;
+    int ret = store_meta_number(c->store, name, 0, &n, err);
+
+    return ret == 0 ? store_meta_put_int(c->store, name, n + (int64_t)more, err) : ret;
 }
 
 int city_note_taken(struct city *c, uint64_t n, struct err *err)
@@ -336,6 +346,23 @@ static void copy_text(char *to, size_t size, struct slice s)
     to[n] = '\0';
 }
 
+static int read_counts(struct city *c, struct city_recovery *ret, struct err *err)
+{
+    int64_t taken, late, refused;
+    int status = store_meta_number(c->store, META_TAKEN, 0, &taken, err);
+
+    if (status == 0)
+        status = store_meta_number(c->store, META_LATE, 0, &late, err);
+    if (status == 0)
+        status = store_meta_number(c->store, META_REFUSED, 0, &refused, err);
+    if (status != 0)
+        return status;
+    ret->taken = (uint64_t)taken;
+    ret->late = (uint64_t)late;
+    ret->refused = (uint64_t)refused;
+    return 0;
+}
+
 int city_recovery(struct city *c, struct city_recovery *ret, struct err *err)
 {
     sqlite3_stmt *st = c->st[CS_LIFE_LAST];
@@ -346,9 +373,9 @@ int city_recovery(struct city *c, struct city_recovery *ret, struct err *err)
     *ret = (struct city_recovery){.on = c->recovering != 0,
                                   .since = c->recovering,
                                   .incarnation = c->incarnation};
-    ret->taken = (uint64_t)store_meta_int(c->store, META_TAKEN, 0);
-    ret->late = (uint64_t)store_meta_int(c->store, META_LATE, 0);
-    ret->refused = (uint64_t)store_meta_int(c->store, META_REFUSED, 0);
+    status = read_counts(c, ret, err);
+    if (status != 0)
+        return status;
     arena_init(&a, 65536);
     status = store_meta_get(c->store, META_SAID, &a, &said, err);
     if (status == 0)

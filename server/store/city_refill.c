@@ -36,6 +36,8 @@ static int open_side(struct city *c, struct arena *a, struct slice rest, struct 
     int status;
 
     *ret = rest;
+    if (rest.p == NULL)
+        return E_NOMEM;
     if (rest.len == 0 || rest.p[0] != REST_SEALED)
         return 0;
     if (c->vault == NULL)
@@ -447,6 +449,12 @@ static int take(struct walk *w, uint32_t no, uint64_t from, const struct head *h
     return walk(w, no, from, h->seq, take_one, w);
 }
 
+/* What failed where there were no words. */
+static int told(struct err *err, int ret)
+{
+    return err != NULL && err->ret == ret ? ret : err_set(err, ret, NULL);
+}
+
 int city_refill_take(struct city *c, const struct id *replica, uint32_t stream, uint64_t from_seq,
                      struct slice head, struct slice signature, uint64_t *ret_n, int *ret_word,
                      struct err *err)
@@ -464,7 +472,7 @@ int city_refill_take(struct city *c, const struct id *replica, uint32_t stream, 
     if (ret == 0)
         ret = prove(&w, r.no, from_seq, &h);
     if (ret != 0 && is_ours(ret))
-        return ret;
+        return told(err, ret);
     if (ret != 0) {
         *ret_word = ret;
         ret = refuse(c, &r, stream, ret, err);
@@ -474,5 +482,5 @@ int city_refill_take(struct city *c, const struct id *replica, uint32_t stream, 
             ret = city_note_taken(c, w.taken, err);
         *ret_n = w.taken;
     }
-    return ret == 0 ? city_refill_drop(c, replica, err) : ret;
+    return ret == 0 ? city_refill_drop(c, replica, err) : told(err, ret);
 }

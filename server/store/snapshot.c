@@ -17,6 +17,7 @@ struct reading {
     uint64_t entries[2 * ENTRIES_MAX];
     unsigned n_entries;
     bool full;
+    int failed; /* a row could not be added: E_* */
 };
 
 static void put_place(uint8_t place[WIRE_PLACE_SIZE], uint32_t kind, const struct id *id)
@@ -48,7 +49,7 @@ static int add_row(void *ctx, struct row *row)
     buf_clear(&x->row);
     row_encode(&x->row, row);
     if (x->row.ret != 0)
-        return x->row.ret;
+        return x->failed = x->row.ret;
     if (x->r->count > 0 && (x->plain.len + x->row.len > x->r->max_bytes ||
                             x->r->count == WIRE_BATCH_MAX || x->n_entries + 2 > ENTRIES_MAX)) {
         x->full = true;
@@ -58,7 +59,7 @@ static int add_row(void *ctx, struct row *row)
     note_conflict(x, row);
     x->r->count++;
     x->last = row->id;
-    return x->plain.ret;
+    return x->failed = x->plain.ret;
 }
 
 /* As far as there is room: a conflict whose entries do not fit shows their values once history is here. */
@@ -79,7 +80,7 @@ static int add_entries(struct reading *x, struct err *err)
         if (ret == E_NOTFOUND)
             ret = 0;
     }
-    return ret;
+    return ret == 0 && x->plain.ret != 0 ? err_set(err, x->plain.ret, NULL) : ret;
 }
 
 /* The kinds from the place on, each by id, until the slice is full. */
@@ -105,6 +106,8 @@ static int read_kinds(struct reading *x, struct err *err)
         x->kind = kind->tag;
         x->last = after;
         ret = store_row_after(x->store, kind, r->stream, &after, add_row, x, err);
+        if (x->failed != 0)
+            return err_set(err, x->failed, NULL);
         if (ret > 0)
             ret = 0;
         memset(&after, 0, sizeof after);
@@ -139,10 +142,10 @@ int snapshot_read(struct store *s, struct slice_read *r, struct body_codec *code
     buf_init(&x.plain, WIRE_BODY_MAX);
     buf_init(&x.row, ROW_MAX);
     ret = read_whole(&x, err);
-    (void)sql_exec(store_db(s), "COMMIT", NULL); /* it only read */
+    store_rollback(s); /* it only read, and a commit may fail */
     r->size = (uint32_t)x.plain.len;
-    if (ret == 0 && x.plain.len > 0)
-        ret = body_compress(codec, buf_slice(&x.plain), out);
+    if (ret == 0 && x.plain.len > 0 && (ret = body_compress(codec, buf_slice(&x.plain), out)) != 0)
+        (void)err_set(err, ret, NULL);
     buf_release(&x.plain);
     buf_release(&x.row);
     return ret;

@@ -47,7 +47,7 @@ static int tell_range(struct store *s, const struct tell_ask *ask,
                       struct err *err)
 {
     struct row_range range = row_range_all(ask->stream, kind);
-    bool rows;
+    bool rows = false;
     int ret;
 
     range.has_after = ask->has_after;

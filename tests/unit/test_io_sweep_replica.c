@@ -1,0 +1,592 @@
+/* A replica where the disk, a statement or memory fails: each of its main operations, at every place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "client/store/blobs.h"
+#include "client/store/exchange.h"
+#include "client/store/identity.h"
+#include "client/store/repair.h"
+#include "common/crypto/hash.h"
+#include "server/store/city_recover.h"
+#include "server/store/snapshot.h"
+#include "server/store/tell.h"
+#include "tests/lib/stores.h"
+#include "tests/lib/toy.h"
+#include "tests/lib/trip.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static int open_again(struct stores *s, struct err *err)
+{
+    struct replica_keys keys = stores_keys(s, AT_A);
+
+    replica_close(s->at[AT_A]);
+    s->at[AT_A] = NULL;
+    return replica_open("a/replica.db", &keys, &s->at[AT_A], err);
+}
+
+static int create(struct stores *s, struct err *err)
+{
+    struct replica_keys keys = stores_keys(s, AT_A);
+    struct replica_facts f = {.id = {{9}}, .ledger = city_ledger(s->city), .site = STORES_SITE, .k = 9};
+
+    return replica_create(stores_new_path(s), &keys, &f, err);
+}
+
+static int verify(struct stores *s, struct err *err)
+{
+    return replica_verify(s->at[AT_A], err);
+}
+
+static int rebuild(struct stores *s, struct err *err)
+{
+    return replica_rebuild(s->at[AT_A], err);
+}
+
+static int tell_facts(struct stores *s, struct err *err)
+{
+    struct client_facts *facts;
+    struct actor actor;
+    int64_t value;
+    int ret;
+
+    trip_pause();
+    facts = arena_zalloc(&s->arena, sizeof *facts);
+    trip_resume();
+    ret = exchange_facts(s->at[AT_A], "ztc/1", facts, err);
+    if (ret == 0)
+        ret = exchange_ledger(s->at[AT_A], &facts->ledger, err);
+    if (ret == 0)
+        ret = replica_actor(s->at[AT_A], "clerk", &actor, err);
+    return ret == 0 ? replica_setting(s->at[AT_A], "attachment_bytes", &value, err) : ret;
+}
+
+/* ---- writing ---- */
+
+static int write_opinion(struct stores *s, struct err *err)
+{
+    return stores_write_opinion(s, AT_A, &s->opinion[0], err);
+}
+
+static int edit(struct stores *s, struct err *err)
+{
+    return stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[0], "",
+                        PAIRS("title", "改过的题目", "person_name", "王大妈"), err);
+}
+
+static int move(struct stores *s, struct err *err)
+{
+    return stores_write(s, AT_A, "opinion", OP_TRANSITION, &s->opinion[0], "verifying", NULL, err);
+}
+
+static int attach(struct stores *s, struct err *err)
+{
+    const char *target;
+
+    trip_pause();
+    target = stores_id(s, &s->opinion[0]);
+    trip_resume();
+    s->attachment = (struct id){{0}};
+    return stores_write(s, AT_A, "attachment", OP_CREATE, &s->attachment, "",
+                        PAIRS("target_kind", "opinion", "target_id", target, "file_name", "照片.jpg",
+                              "mime", "image/jpeg", "size", "1234", "hash",
+                              "abcd000000000000000000000000000000000000000000000000000000000000"),
+                        err);
+}
+
+static int void_other(struct stores *s, struct err *err)
+{
+    return stores_write(s, AT_A, "opinion", OP_VOID, &s->opinion[1], "", PAIRS("void_reason", "重复"), err);
+}
+
+static void write_other(struct stores *s)
+{
+    MUST(s, stores_write_opinion(s, AT_A, &s->opinion[1], &s->err));
+}
+
+/* Two acts, the second of two changes, in one transaction. */
+static int import(struct stores *s, struct err *err)
+{
+    struct replica *r = s->at[AT_A];
+    int ret = replica_write_begin(r, err), ended;
+
+    if (ret != 0)
+        return ret;
+    ret = stores_write_opinion(s, AT_A, &s->opinion[2], err);
+    if (ret == 0)
+        ret = stores_write_opinion(s, AT_A, &s->opinion[3], err);
+    ended = replica_write_end(r, ret == 0, err);
+    return ret != 0 ? ret : ended;
+}
+
+/* ---- up ---- */
+
+static int load(struct stores *s, struct err *err)
+{
+    struct client_update up = {.load = {.wanted = true, .from_n = 1, .max_count = 4, .max_bytes = 1u << 16}};
+    struct client_event ev = {.ret = 0};
+    struct body_codec codec;
+    struct buf packed;
+
+    up.load.catalogue = CATALOGUE_VERSION - 1; /* what it does not know is held back */
+    body_codec_init(&codec);
+    buf_init(&packed, 1u << 20);
+    exchange_load(s->at[AT_A], &up, &codec, &packed, &ev, err);
+    buf_release(&packed);
+    body_codec_release(&codec);
+    return ev.ret;
+}
+
+/* ---- down ---- */
+
+/* Up with what A made, and beside it what B made meanwhile. */
+static void push_both(struct stores *s)
+{
+    struct id id;
+
+    stores_sync(s, AT_B);
+    MUST(s, stores_write_opinion(s, AT_B, &id, &s->err));
+    stores_load(s, AT_B);
+    MUST(s, stores_push(s, AT_B, &s->err));
+    stores_load(s, AT_A);
+    MUST(s, stores_push(s, AT_A, &s->err));
+    MUST(s, edit(s, &s->err)); /* pending over what comes */
+    stores_fetch(s, AT_A, STORES_SITE);
+}
+
+static int apply_site(struct stores *s, struct err *err)
+{
+    return stores_apply(s, AT_A, STORES_SITE, err);
+}
+
+/* Both change the title of one opinion: what B's loses is kept as a conflict. */
+static void conflict(struct stores *s)
+{
+    stores_sync(s, AT_A);
+    stores_sync(s, AT_B);
+    MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[2], "", PAIRS("title", "甲"), &s->err));
+    MUST(s, stores_write(s, AT_B, "opinion", OP_SET, &s->opinion[2], "", PAIRS("title", "乙"), &s->err));
+    stores_sync(s, AT_B);
+    stores_load(s, AT_A);
+    MUST(s, stores_push(s, AT_A, &s->err));
+    stores_fetch(s, AT_A, STORES_SITE);
+}
+
+static int each_conflict(void *ctx, const struct conflict_row *row)
+{
+    (void)ctx;
+    (void)row;
+    return 0;
+}
+
+static int show_conflicts(struct stores *s, struct err *err)
+{
+    return replica_conflicts(s->at[AT_A], each_conflict, NULL, err);
+}
+
+static int receipt(struct stores *s, struct err *err)
+{
+    struct buf out;
+    int ret;
+
+    buf_init(&out, 1u << 20);
+    ret = replica_receipt(s->at[AT_A], STORES_SITE, 2, &out, err);
+    buf_release(&out);
+    return ret;
+}
+
+static void witness_ready(struct stores *s)
+{
+    uint64_t seq;
+
+    MUST(s, city_head(s->city, STREAM_CITY, &s->head, &s->signature, &seq));
+    s->head.p = arena_dup(&s->arena, s->head.p, s->head.len);
+    s->signature.p = arena_dup(&s->arena, s->signature.p, s->signature.len);
+}
+
+static int witness(struct stores *s, struct err *err)
+{
+    return replica_witness(s->at[AT_A], s->head, s->signature, err);
+}
+
+static int welcome(struct stores *s, struct err *err)
+{
+    Ztc__Welcome m = ZTC__WELCOME__INIT;
+    Ztc__SignedHead head = ZTC__SIGNED_HEAD__INIT, *heads[] = {&head};
+    struct client_event ev = {.ret = 0};
+    struct arena a;
+    int ret;
+
+    head.head = wire_data(s->head);
+    head.signature = wire_data(s->signature);
+    m.heads = heads;
+    m.n_heads = 1;
+    arena_init(&a, 1u << 20);
+    ret = exchange_welcome(s->at[AT_A], &m, &a, &ev, err);
+    arena_release(&a);
+    return ret;
+}
+
+/* ---- refusals ---- */
+
+static void make_refused(struct stores *s)
+{
+    MUST(s, stores_write_opinion(s, AT_A, &s->opinion[4], &s->err));
+    MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[4], "", PAIRS("title", "改"), &s->err));
+}
+
+static int refused(struct stores *s, struct err *err)
+{
+    Ztc__Refused m = ZTC__REFUSED__INIT;
+    struct client_update up = {.store_refused = &m};
+    struct client_event ev = {.ret = 0};
+    struct replica_facts f;
+    int ret = replica_facts(s->at[AT_A], &f, err);
+
+    m.first_n = m.last_n = m.at_n = f.own_n - 1; /* the creation; what follows waits for its own */
+    m.code = wire_data(slice_str("ZT-ROLE"));
+    m.text = wire_data(slice_str("没有角色"));
+    if (ret != 0)
+        return ret;
+    exchange_refused(s->at[AT_A], &up, s->now, &ev, err);
+    return ev.ret;
+}
+
+static int each_change(void *ctx, const struct change *c)
+{
+    (void)ctx;
+    (void)c;
+    return 0;
+}
+
+struct showing {
+    struct stores *s;
+    struct err *err;
+};
+
+static int each_refused(void *ctx, const struct refused_row *row)
+{
+    struct showing *x = ctx;
+
+    return replica_refused_changes(x->s->at[AT_A], row, each_change, NULL, x->err);
+}
+
+static int show_refused(struct stores *s, struct err *err)
+{
+    struct showing x = {s, err};
+
+    return replica_refused_each(s->at[AT_A], each_refused, &x, err);
+}
+
+static int close_refused(struct stores *s, struct err *err)
+{
+    uint64_t n;
+
+    return replica_refused_close(s->at[AT_A], 1, 1000, &s->clerk, s->now, &n, err);
+}
+
+/* ---- attachments ---- */
+
+static int blobs(struct stores *s, struct err *err)
+{
+    struct replica *r = s->at[AT_A];
+    struct blob_row row = {.attachment = s->attachment, .way = BLOB_UP, .hash = {0xab, 0xcd}, .size = 1234};
+    struct client_blob_want next = {.ask = CLIENT_BLOB_NEXT};
+    struct client_event ev = {.ret = 0};
+    struct blob_counts counts;
+    int ret = replica_write_begin(r, err), ended;
+
+    if (ret != 0)
+        return ret;
+    ret = replica_blob_want(r, &row, s->now, err);
+    if (ret == 0) {
+        exchange_blob(r, CLIENT_LANE_UP, &next, s->now, &ev, err);
+        ret = ev.blob.ret;
+    }
+    if (ret == 0)
+        ret = replica_blob_counts(r, &counts, err);
+    if (ret == 0)
+        ret = replica_blob_get(r, &s->attachment, BLOB_UP, &row, err);
+    ended = replica_write_end(r, ret == 0, err);
+    return ret != 0 ? ret : ended;
+}
+
+static int settle_blob(struct stores *s, struct err *err)
+{
+    return replica_blob_settle(s->at[AT_A], &s->attachment, BLOB_UP, BLOB_REFUSED, "ZT-TOO-BIG", s->now, err);
+}
+
+/* ---- identity ---- */
+
+static int points(struct stores *s, struct err *err)
+{
+    struct client_point at[4];
+    uint8_t chain[HASH_SIZE];
+    struct replica_facts f;
+    struct id next;
+    size_t n;
+    int ret = replica_facts(s->at[AT_A], &f, err);
+
+    if (ret == 0)
+        ret = identity_points(s->at[AT_A], 0, f.own_n, at, 4, &n, err);
+    if (ret == 0)
+        ret = identity_chain(s->at[AT_A], f.own_n, chain, err);
+    if (ret == 0)
+        ret = identity_next_put(s->at[AT_A], &(struct id){{0x77}}, err);
+    return ret == 0 ? identity_next_get(s->at[AT_A], &next, err) : ret;
+}
+
+static void write_pending(struct stores *s)
+{
+    stores_sync(s, AT_A);
+    MUST(s, stores_write_opinion(s, AT_A, &s->opinion[5], &s->err));
+    MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[5], "", PAIRS("title", "改"), &s->err));
+}
+
+static int change_identity(struct stores *s, struct err *err)
+{
+    struct identity_former former;
+    struct replica_facts f;
+    uint64_t remade;
+    int ret = replica_facts(s->at[AT_A], &f, err);
+
+    if (ret == 0 && !id_eq(&f.id, &(struct id){{0x77}}))
+        ret = identity_change(s->at[AT_A], &(struct id){{0x77}}, 7, f.own_n - 2, s->now, &remade, err);
+    return ret == 0 ? identity_former(s->at[AT_A], &former, err) : ret;
+}
+
+/* ---- a city that was restored ---- */
+
+static int restart(struct stores *s, struct err *err)
+{
+    return city_restart(s->city, "磁盘损坏", err);
+}
+
+/* The city lives anew, which its witness shows. */
+static void live_anew(struct stores *s)
+{
+    MUST(s, stores_write_opinion(s, AT_A, &s->opinion[6], &s->err));
+    stores_sync(s, AT_A);
+    MUST(s, stores_group(s, restart, &s->err));
+    witness_ready(s);
+    MUST(s, witness(s, &s->err));
+}
+
+static int hand_back(struct stores *s, struct err *err)
+{
+    struct client_update up = {.refill = {true, STORES_SITE, 1, 1000, 1u << 16}};
+    struct client_event ev = {.ret = 0};
+    struct body_codec codec;
+    struct buf packed;
+
+    body_codec_init(&codec);
+    buf_init(&packed, 1u << 20);
+    exchange_refill(s->at[AT_A], &up, &codec, &packed, &ev, err);
+    buf_release(&packed);
+    body_codec_release(&codec);
+    return ev.ret;
+}
+
+static int go_back(struct stores *s, struct err *err)
+{
+    Ztc__GoBack m = ZTC__GO_BACK__INIT;
+    Ztc__Place place = ZTC__PLACE__INIT, *places[] = {&place};
+    struct client_update up = {.go_back = &m};
+    struct client_event ev = {.ret = 0};
+
+    place.stream = STORES_SITE;
+    place.seq = 3;
+    m.places = places;
+    m.n_places = 1;
+    exchange_go_back(s->at[AT_A], &up, &ev, err);
+    return ev.ret;
+}
+
+/* ---- digests, repair ---- */
+
+/* A row that is not what the log says, and sums that say so. */
+static void damage(struct stores *s)
+{
+    static const char query[] = "UPDATE opinion SET title = '被改坏' WHERE rid IN (SELECT rid FROM opinion LIMIT 1)";
+
+    stores_sync(s, AT_A);
+    stores_sync(s, AT_B);
+    assert_int_equal(sqlite3_exec(store_db(replica_store(s->at[AT_B])), query, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static int recount(struct stores *s, struct err *err)
+{
+    bool differs;
+
+    return replica_recount(s->at[AT_B], true, &differs, err);
+}
+
+struct asked {
+    struct client_digest_ask ask;
+    bool more;
+};
+
+static int take_answer(struct stores *s, const struct server_told *told, struct asked *x,
+                       struct err *err)
+{
+    Ztc__DigestTell tell = ZTC__DIGEST_TELL__INIT;
+    Ztc__RepairRows rows = ZTC__REPAIR_ROWS__INIT;
+    ProtobufCBinaryData list[WIRE_REPAIR_MAX];
+    struct client_digest_ask ask = x->ask;
+
+    tell.seq = rows.seq = told->seq;
+    tell.form = told->form;
+    tell.list = wire_data(told->list);
+    for (size_t i = 0; i < told->n_rows; i++)
+        list[i] = wire_data(told->rows[i]);
+    rows.rows = list;
+    rows.n_rows = told->n_rows;
+    rows.covered = told->covered;
+    return replica_digest_step(s->at[AT_B], &ask, ask.n_ids == 0 ? &tell : NULL,
+                               ask.n_ids == 0 ? NULL : &rows, s->now, &x->ask, &x->more, err);
+}
+
+/* Every question until nothing differs. */
+static int repair(struct stores *s, struct err *err)
+{
+    struct asked x = {.ask = {.stream = STORES_SITE}, .more = true};
+    struct arena a;
+    int ret = 0;
+
+    arena_init(&a, 8u << 20);
+    while (ret == 0 && x.more) {
+        struct tell_ask ask = {.stream = x.ask.stream, .kind = x.ask.kind, .has_after = x.ask.has_after,
+                               .has_upto = x.ask.has_upto, .after = x.ask.after, .upto = x.ask.upto,
+                               .n_ids = x.ask.n_ids};
+        struct server_told told;
+
+        memcpy(ask.ids, x.ask.ids, sizeof ask.ids);
+        trip_pause();
+        tell_answer(city_store(s->city), &ask, &a, &told, &s->err);
+        assert_int_equal(told.ret, 0);
+        trip_resume();
+        ret = take_answer(s, &told, &x, err);
+    }
+    arena_release(&a);
+    return ret;
+}
+
+static int each_repair(void *ctx, const struct client_repair *r)
+{
+    (void)ctx;
+    (void)r;
+    return 0;
+}
+
+static int report(struct stores *s, struct err *err)
+{
+    struct client_repair list[8];
+    msec_t since;
+    size_t n;
+    int ret = replica_repairs_untold(s->at[AT_B], list, 8, &n, err);
+
+    for (size_t i = 0; ret == 0 && i < n; i++)
+        ret = replica_repair_told(s->at[AT_B], list[i].no, err);
+    if (ret == 0)
+        ret = replica_repairs(s->at[AT_B], each_repair, NULL, err);
+    ret = ret == 0 ? replica_differs(s->at[AT_B], STORES_SITE, &since, err) : ret;
+    return ret < 0 ? ret : replica_compare_kept(s->at[AT_B], STORES_SITE, err);
+}
+
+/* ---- the stories ---- */
+
+static const struct step daily[] = {
+    {"open", NULL, open_again, STEP_WHOLE},
+    {"create", NULL, create, STEP_LONG},
+    {"write", NULL, write_opinion, STEP_WHOLE},
+    {"edit", NULL, edit, STEP_WHOLE},
+    {"move", NULL, move, STEP_WHOLE},
+    {"attach", NULL, attach, STEP_WHOLE},
+    {"void", write_other, void_other, STEP_WHOLE},
+    {"import", NULL, import, STEP_WHOLE},
+    {"load", NULL, load, STEP_WHOLE},
+    {"facts", NULL, tell_facts, STEP_WHOLE},
+    {"apply", push_both, apply_site, STEP_WHOLE},
+    {"apply a conflict", conflict, apply_site, STEP_WHOLE},
+    {"conflicts", NULL, show_conflicts, STEP_WHOLE},
+    {"receipt", NULL, receipt, STEP_WHOLE},
+    {"witness", witness_ready, witness, STEP_WHOLE},
+    {"welcome", NULL, welcome, STEP_WHOLE},
+    {"attachments", NULL, blobs, STEP_WHOLE},
+    {"attachment settled", NULL, settle_blob, STEP_WHOLE},
+    {"refused", make_refused, refused, STEP_WHOLE},
+    {"refused shown", NULL, show_refused, STEP_WHOLE},
+    {"refused closed", NULL, close_refused, STEP_WHOLE},
+    {"points", NULL, points, STEP_PARTS},
+    {"verify", NULL, verify, STEP_LONG},
+    {"rebuild", NULL, rebuild, STEP_LONG},
+};
+
+static const struct step other_lives[] = {
+    {"identity", write_pending, change_identity, STEP_WHOLE},
+};
+
+static const struct step restored[] = {
+    {"hand back", live_anew, hand_back, STEP_WHOLE},
+    {"go back", NULL, go_back, STEP_LONG},
+};
+
+static const struct step damaged[] = {
+    {"write", NULL, write_opinion, STEP_WHOLE},
+    {"recount", damage, recount, STEP_DAMAGES},
+    {"repair", NULL, repair, STEP_PARTS},
+    {"report", NULL, report, STEP_PARTS},
+};
+
+#define STORY(story) story, sizeof story / sizeof *story
+
+static void sweep_all(enum fault fault)
+{
+    stores_sweep(STORY(daily), fault);
+    stores_sweep(STORY(other_lives), fault);
+    stores_sweep(STORY(restored), fault);
+    stores_sweep(STORY(damaged), fault);
+}
+
+static void test_io_sweep_replica__statements(void **state)
+{
+    (void)state;
+    sweep_all(FAULT_SQL);
+}
+
+static void test_io_sweep_replica__io_errors(void **state)
+{
+    (void)state;
+    sweep_all(FAULT_IO);
+}
+
+static void test_io_sweep_replica__full_disk(void **state)
+{
+    (void)state;
+    sweep_all(FAULT_FULL);
+}
+
+static void test_io_sweep_replica__memory(void **state)
+{
+    (void)state;
+    sweep_all(FAULT_MEMORY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_io_sweep_replica__statements),
+        cmocka_unit_test(test_io_sweep_replica__io_errors),
+        cmocka_unit_test(test_io_sweep_replica__full_disk),
+        cmocka_unit_test(test_io_sweep_replica__memory),
+    };
+
+    return disk_vfs_register() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
