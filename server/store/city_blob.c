@@ -52,8 +52,11 @@ static int is_gone(struct store *s, uint32_t stream, uint64_t seq, bool *ret, st
 
     arena_init(&a, ENTRY_BYTES);
     status = store_entry_get(s, stream, seq, &a, &e, err);
-    if (status == 0 && (status = change_decode(&a, e.bytes, e.side, &c)) != 0)
-        (void)err_set(err, status, NULL);
+    if (status == 0) {
+        status = change_decode(&a, e.bytes, e.side, &c);
+        if (status != 0)
+            (void)err_set(err, status, NULL);
+    }
     if (status == 0)
         status = sql_prepare(store_db(s), "SELECT state FROM replica WHERE id = ?1", &st, err);
     if (status == 0) {

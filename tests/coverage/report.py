@@ -20,9 +20,9 @@ FLOORS = {
     "common/ledger": 77,
     "common/wire": 97,
     "client/core": 83,
-    "server/core": 74,
-    "client/store": 58,
-    "server/store": 64,
+    "server/core": 76,
+    "client/store": 77,
+    "server/store": 79,
 }
 
 
