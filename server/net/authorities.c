@@ -144,3 +144,41 @@ int authorities_issue(const struct authorities *a, struct slice csr, uint32_t si
     *ret_cert = made;
     return 0;
 }
+
+int authorities_renew(const struct authorities *a, struct city *city, struct slice csr, uint32_t site,
+                      const struct id *replica, const uint8_t key[HASH_SIZE], msec_t now,
+                      struct cert **ret, struct err *err)
+{
+    struct city_cert recorded;
+    struct replica_row r;
+    struct cert *cert;
+    int status = city_replica_get(city, replica, &r, err);
+
+    if (status == 0 && r.state != REPLICA_ACTIVE)
+        status = err_set(err, E_REVOKED, NULL);
+    if (status == 0)
+        status = authorities_issue(a, csr, site, replica, now, &cert, &recorded, err);
+    if (status != 0)
+        return status;
+    if (memcmp(recorded.key, key, HASH_SIZE) != 0)
+        status = err_set(err, E_AUTH, NULL);
+    if (status == 0)
+        status = city_cert_issued(city, replica, &recorded, err);
+    if (status == 0)
+        *ret = cert;
+    else
+        cert_free(cert);
+    return status;
+}
+
+void authorities_answer(const struct authorities *a, struct slice certificate,
+                        struct slice list[AUTHORITIES_LIST], struct server_issued *ret)
+{
+    for (unsigned i = 0; i < a->n; i++)
+        list[i] = buf_slice(&a->der[i]);
+    list[TRUST_MAX] = buf_slice(&a->endorsement);
+    *ret = (struct server_issued){.certificate = certificate,
+                                  .authorities = list,
+                                  .endorsements = &list[TRUST_MAX],
+                                  .n_authorities = a->n};
+}

@@ -6,6 +6,7 @@
 #define ZTC_SERVER_AUTHORITIES_H
 
 #include "common/crypto/trust.h"
+#include "server/core/session.h"
 #include "server/store/city.h"
 
 #define LOG_KEY_LABEL "ztc-log-key-1"
@@ -43,6 +44,17 @@ int authorities_sign(struct authorities *a, const struct id *ledger, struct slic
 int authorities_issue(const struct authorities *a, struct slice csr, uint32_t site,
                       const struct id *replica, msec_t now, struct cert **ret,
                       struct city_cert *ret_cert, struct err *err);
+
+/* The same for one that is active and keeps its KEY, recorded as its next one. Inside a group; after a
+ * failure it must be rolled back. E_REVOKED; E_AUTH: the request is for another key. */
+int authorities_renew(const struct authorities *a, struct city *city, struct slice csr, uint32_t site,
+                      const struct id *replica, const uint8_t key[HASH_SIZE], msec_t now,
+                      struct cert **ret, struct err *err);
+
+/* The session's answer of that certificate; it points into LIST and A. */
+#define AUTHORITIES_LIST (TRUST_MAX + 1u)
+void authorities_answer(const struct authorities *a, struct slice certificate,
+                        struct slice list[AUTHORITIES_LIST], struct server_issued *ret);
 
 /* SHA-256 of a certificate's public key. */
 int authorities_key_print(const struct cert *c, uint8_t ret[HASH_SIZE]);

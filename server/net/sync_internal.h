@@ -4,11 +4,11 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "server/net/facts.h"
 #include "server/net/uv_sync_port.h"
 
 #define SWEEP_MS       100
 #define FRAME_ARENA    (24u << 20) /* of one event: a frame unpacked, its changes decoded */
-#define REFUSALS_CHUNK 64          /* read and sent at a time */
 
 #define ENDINGS_MAX    4096       /* replicas whose last end is remembered */
 
@@ -23,15 +23,6 @@ struct ending {
 struct shown_head {
     size_t head_len, signature_len;
     uint8_t head[WIRE_SIGNED_MAX], signature[WIRE_SIGNED_MAX];
-};
-
-/* What a recovery keeps of a Hello. */
-struct hearing {
-    struct id replica;
-    uint32_t streams[SERVER_STREAMS + 1];
-    uint64_t shown[SERVER_STREAMS + 1];
-    uint64_t adopt_n; /* 0: nothing */
-    uint8_t adopt_chain[HASH_SIZE];
 };
 
 struct sync_port {
@@ -85,12 +76,7 @@ struct conn {
     uint32_t read_stream;
     uint64_t read_from;
     struct read_job read;
-    struct replica_claim {
-        uint32_t site;
-        uint8_t fingerprint[HASH_SIZE]; /* of the certificate shown */
-        uint8_t key[HASH_SIZE];         /* SHA-256 of its public key */
-        bool expired;
-    } claim;
+    struct replica_claim claim;
     struct blob_job *blobs[SERVER_LANES]; /* under way; NULL: none */
     struct merge_job *merges, **merges_last; /* all of them, in order: hashed, then written */
     struct shown_head shown[SERVER_STREAMS];

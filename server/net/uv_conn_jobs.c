@@ -4,59 +4,11 @@
  * Every job owns its memory and counts in conn->jobs; its `done` makes an event of the result. */
 #include "server/core/prepare.h"
 #include "server/net/sync_internal.h"
-#include "server/store/city_recover.h"
 
 #include <string.h>
 
 #define HASH_INLINE 32768 /* bytes hashed on the loop without anybody noticing */
 #define JOB_ARENA   (4u << 20)
-
-/* ---- what both reading jobs collect ---- */
-
-struct refusal_list {
-    struct arena *arena;
-    uint64_t from_n; /* the first wanted */
-    struct server_refusal *at;
-    size_t n, max;
-    bool more;
-};
-
-static int add_refusal(void *ctx, const struct refusal *r)
-{
-    struct refusal_list *l = ctx;
-    struct server_refusal *to;
-
-    if (r->last_n < l->from_n)
-        return 0;
-    if (l->n == l->max) {
-        l->more = true;
-        return 1;
-    }
-    to = &l->at[l->n];
-    to->first_n = r->first_n;
-    to->last_n = r->last_n;
-    to->at_n = r->at_n;
-    to->quarantined = r->quarantined;
-    to->code = (struct slice){arena_dup(l->arena, r->code.p, r->code.len), r->code.len};
-    to->text = (struct slice){arena_dup(l->arena, r->text.p, r->text.len), r->text.len};
-    if (to->code.p == NULL || to->text.p == NULL)
-        return E_NOMEM;
-    l->n++;
-    return 0;
-}
-
-static int read_refusals(struct city *city, const struct id *replica, uint64_t acked_n,
-                         uint64_t from_n, size_t max, struct arena *a, struct refusal_list *l, struct err *err)
-{
-    int ret;
-
-    *l = (struct refusal_list){.arena = a, .from_n = from_n, .max = max};
-    l->at = arena_alloc(a, max * sizeof *l->at);
-    if (l->at == NULL)
-        return E_NOMEM;
-    ret = city_refusals(city, replica, acked_n, add_refusal, l, err);
-    return ret < 0 ? ret : 0;
-}
 
 /* ---- facts of a Hello ---- */
 
@@ -64,165 +16,22 @@ struct facts_job {
     struct write_job job;
     struct conn *conn;
     struct arena arena;
-    struct id replica;
-    struct replica_claim claim;
-    uint64_t acked_n;
-    uint64_t unanswered_from; /* the same, where Hello said it; else UINT64_MAX */
-    uint8_t acked_chain[HASH_SIZE];
-    struct city_cursor cursors[SERVER_STREAMS];
-    struct city_cursor witness; /* of `city`: its head only */
-    struct server_facts facts;
-    struct server_signed heads[SERVER_STREAMS + 1];
-    uint64_t shown[SERVER_STREAMS + 1]; /* seqs of its heads of the two streams and of `city`, when they are ours */
-    bool recovering;
-    uint64_t adopt_n;                   /* what it knows answered and this store did not; 0: nothing */
+    struct facts facts;
 };
-
-static uint32_t facts_stream(const struct facts_job *j, size_t i)
-{
-    return i == 0 ? STREAM_SHARED : j->claim.site;
-}
-
-/* What the certificate and the operator's word leave it. */
-static int check_identity(struct facts_job *j, struct city *city, const struct replica_row *r,
-                          struct err *err)
-{
-    bool replaced;
-    int ret;
-
-    if (r->state == REPLICA_LOST)
-        return err_set(err, E_REVOKED, NULL);
-    if (r->site != j->claim.site)
-        return err_set(err, E_AUTH, NULL);
-    ret = city_cert_check(city, r, j->claim.fingerprint, j->claim.key, &replaced, err);
-    if (ret != 0)
-        return ret;
-    if (r->state == REPLICA_ACTIVE)
-        j->facts.standing = replaced || j->claim.expired ? SERVER_MAY_RENEW : SERVER_FULL;
-    else if (!replaced && !j->claim.expired)
-        j->facts.standing = SERVER_MAY_HAND_IN;
-    else
-        return err_set(err, E_REVOKED, NULL);
-    return 0;
-}
-
-static int dup_slice(struct arena *a, struct slice *s)
-{
-    s->p = arena_dup(a, s->p, s->len);
-    return s->p == NULL ? E_NOMEM : 0;
-}
-
-/* A head that Hello showed is not shown back: by that the replica knows that it is still the newest. */
-static int read_heads(struct facts_job *j, struct city *city)
-{
-    for (size_t i = 0; i < SERVER_STREAMS + 1; i++) {
-        uint32_t stream = i == SERVER_STREAMS ? STREAM_CITY : facts_stream(j, i);
-        const struct slice *shown = i == SERVER_STREAMS ? &j->witness.head : &j->cursors[i].head;
-        struct server_signed *h = &j->heads[j->facts.n_signed_heads];
-        uint64_t seq;
-        int ret = city_head(city, stream, &h->head, &h->signature, &seq);
-
-        if (ret == 0)
-            ret = dup_slice(&j->arena, &h->head);
-        if (ret == 0)
-            ret = dup_slice(&j->arena, &h->signature);
-        if (ret != 0)
-            return ret;
-        if (i < SERVER_STREAMS)
-            j->facts.heads[i] = (struct server_head){stream, seq};
-        j->facts.n_signed_heads += !slice_eq(h->head, *shown);
-    }
-    j->facts.signed_heads = j->heads;
-    return 0;
-}
-
-/* How the replica's cursors stand to this store. E_RECOVERING: one proves that the store is older than it
- * should be, which freezes it. */
-static int check_cursors(struct facts_job *j, struct city *city, struct err *err)
-{
-    struct city_stand stand;
-    int ret = 0;
-
-    for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++) {
-        j->cursors[i].stream = facts_stream(j, i);
-        ret = city_stand(city, &j->cursors[i], &stand, err);
-        if (ret == 0 && stand.place == PLACE_FREEZES)
-            return E_RECOVERING;
-        j->facts.cursor_ok[i] = stand.place != PLACE_FORKED;
-        j->facts.restored = j->facts.restored || stand.place == PLACE_OTHER_LIFE;
-        j->facts.refill[i].from_seq = stand.ask_from;
-        j->facts.refill[i].upto_seq = stand.ask_upto;
-        j->facts.refill[i].back = stand.back;
-        j->facts.refill[i].back_to = stand.back_to;
-        j->shown[i] = stand.shown;
-    }
-    j->witness.stream = STREAM_CITY;
-    if (ret == 0)
-        ret = city_stand(city, &j->witness, &stand, err);
-    j->shown[SERVER_STREAMS] = stand.shown;
-    return ret == 0 && stand.place == PLACE_FREEZES ? E_RECOVERING : ret;
-}
-
-/* Chains of the replica's own changes; of a number that came back without one, its own word is all there is. */
-static int check_own(struct facts_job *j, struct city *city, const struct replica_row *r,
-                     struct err *err)
-{
-    bool news = j->acked_n > r->accepted_n && city_was_restored(city) && !j->facts.restored;
-    int ret = 0;
-
-    j->facts.accepted_n = r->accepted_n;
-    memcpy(j->facts.accepted_chain, r->own_chain, HASH_SIZE);
-    memcpy(j->facts.acked_chain, j->acked_chain, HASH_SIZE);
-    if (news) {
-        j->facts.accepted_n = j->adopt_n = j->acked_n;
-        memcpy(j->facts.accepted_chain, j->acked_chain, HASH_SIZE);
-    } else if (j->acked_n <= r->accepted_n) {
-        ret = city_replica_chain(city, &j->replica, j->acked_n, j->facts.acked_chain, err);
-    }
-    return ret == E_NOTFOUND && city_was_restored(city) ? 0 : ret;
-}
 
 static int run_facts(struct write_job *job, struct city *city, struct err *err)
 {
     struct facts_job *j = (struct facts_job *)job;
-    struct replica_row r;
-    struct refusal_list refusals;
-    int ret = city_replica_get(city, &j->replica, &r, err);
 
-    if (ret == E_NOTFOUND)
-        return err_set(err, E_AUTH, NULL);
-    if (ret == 0)
-        ret = check_identity(j, city, &r, err);
-    if (ret == 0)
-        ret = read_heads(j, city);
-    if (ret == 0)
-        ret = check_cursors(j, city, err);
-    if (ret == 0)
-        ret = check_own(j, city, &r, err);
-    if (ret == 0)
-        ret = read_refusals(city, &j->replica, j->unanswered_from, 0, REFUSALS_CHUNK, &j->arena,
-                            &refusals, err);
-    if (ret != 0)
-        return ret;
-    j->facts.incarnation = city_incarnation(city);
-    j->recovering = city_recovering(city);
-    j->facts.refusals = refusals.at;
-    j->facts.n_refusals = refusals.n;
-    j->facts.more_refusals = refusals.more;
-    return 0;
+    return facts_read(&j->facts, city, err);
 }
 
-/* What a recovery wants to know of it, before anything else it says is written. */
 static void tell_hearing(struct facts_job *j)
 {
-    struct hearing h = {.replica = j->replica, .adopt_n = j->adopt_n};
+    struct hearing h;
 
-    for (size_t i = 0; i < SERVER_STREAMS + 1; i++) {
-        h.streams[i] = i == SERVER_STREAMS ? STREAM_CITY : facts_stream(j, i);
-        h.shown[i] = j->shown[i];
-    }
-    memcpy(h.adopt_chain, j->acked_chain, HASH_SIZE);
-    if (h.adopt_n != 0 || j->recovering)
+    facts_hearing(&j->facts, &h);
+    if (h.adopt_n != 0 || j->facts.recovering)
         conn_heard(j->conn, &h);
 }
 
@@ -232,13 +41,13 @@ static void facts_done(struct write_job *job)
     struct conn *c = j->conn;
     struct server_event ev = conn_event(c, SERVER_FACTS);
 
-    memcpy(c->own_chain, j->facts.accepted_chain, HASH_SIZE);
+    memcpy(c->own_chain, j->facts.answer.accepted_chain, HASH_SIZE);
     if (job->ret == E_RECOVERING)
         conn_freeze(c->port);
     if (job->ret == 0)
         tell_hearing(j);
     ev.facts.ret = job->ret;
-    ev.facts.facts = &j->facts;
+    ev.facts.facts = &j->facts.answer;
     c->held++;
     conn_step(c, &ev);
     c->held--;
@@ -247,51 +56,13 @@ static void facts_done(struct write_job *job)
     conn_job_done(c);
 }
 
-static void take_cursors(struct facts_job *j, const Ztc__Hello *m)
-{
-    for (size_t i = 0; i < m->n_cursors; i++) {
-        for (size_t k = 0; k < SERVER_STREAMS; k++) {
-            if (m->cursors[i]->stream != facts_stream(j, k))
-                continue;
-            j->cursors[k].seq = m->cursors[i]->seq;
-            memcpy(j->cursors[k].hash, m->cursors[i]->hash.data, HASH_SIZE);
-            memcpy(j->cursors[k].incarnation.b, m->cursors[i]->incarnation.data, ID_SIZE);
-        }
-    }
-}
-
-static void keep_shown(struct shown_head *to, const Ztc__SignedHead *from)
+/* For what is handed back under it. */
+static void keep_shown(struct shown_head *to, const struct city_cursor *from)
 {
     to->head_len = from->head.len; /* within WIRE_SIGNED_MAX: checked with the frame */
     to->signature_len = from->signature.len;
-    memcpy(to->head, from->head.data, to->head_len);
-    memcpy(to->signature, from->signature.data, to->signature_len);
-}
-
-static int take_head(struct facts_job *j, struct city_cursor *to, const Ztc__SignedHead *from)
-{
-    to->head = wire_slice(from->head);
-    to->signature = wire_slice(from->signature);
-    return dup_slice(&j->arena, &to->head) | dup_slice(&j->arena, &to->signature);
-}
-
-/* The frame is gone when the job runs: what it shows is copied. */
-static int take_heads(struct facts_job *j, const Ztc__Hello *m)
-{
-    int ret = m->city_head != NULL ? take_head(j, &j->witness, m->city_head) : 0;
-    struct head h;
-
-    for (size_t i = 0; ret == 0 && i < m->n_heads; i++) {
-        if (head_decode(wire_slice(m->heads[i]->head), &h) != 0)
-            continue; /* of a later form: no proof to us */
-        for (size_t k = 0; ret == 0 && k < SERVER_STREAMS; k++) {
-            if (h.stream != facts_stream(j, k))
-                continue;
-            ret = take_head(j, &j->cursors[k], m->heads[i]);
-            keep_shown(&j->conn->shown[k], m->heads[i]);
-        }
-    }
-    return ret == 0 ? 0 : E_NOMEM;
+    memcpy(to->head, from->head.p, to->head_len);
+    memcpy(to->signature, from->signature.p, to->signature_len);
 }
 
 /* ---- what the replica says of itself ---- */
@@ -388,20 +159,15 @@ int conn_ask(struct conn *c, const Ztc__Hello *m)
     j->job = (struct write_job){.run = run_facts, .done = facts_done, .reads = true};
     j->conn = c;
     arena_init(&j->arena, JOB_ARENA);
-    j->replica = c->session.replica;
-    j->claim = c->claim;
-    j->acked_n = m->has_acked_n ? m->acked_n : 0;
-    j->unanswered_from = m->has_acked_n ? m->acked_n : UINT64_MAX;
-    if (m->has_acked_n)
-        memcpy(j->acked_chain, m->acked_chain.data, HASH_SIZE);
-    j->facts.catalogue = CATALOGUE_VERSION;
-    j->facts.has_authorities = true;
-    memcpy(j->facts.authorities, c->port->authorities->digest, HASH_SIZE);
-    take_cursors(j, m);
-    if (take_heads(j, m) != 0) {
+    if (facts_init(&j->facts, &c->session.replica, &c->claim, c->port->authorities->digest, m,
+                   &j->arena) != 0) {
         arena_release(&j->arena);
         mem_free(j);
         return E_NOMEM;
+    }
+    for (size_t i = 0; i < SERVER_STREAMS; i++) {
+        if (j->facts.cursors[i].head.len > 0)
+            keep_shown(&c->shown[i], &j->facts.cursors[i]);
     }
     c->jobs++;
     writer_submit(c->port->writer, &j->job);
@@ -424,7 +190,7 @@ static int run_refusals(struct write_job *job, struct city *city, struct err *er
 {
     struct refusals_job *j = (struct refusals_job *)job;
 
-    return read_refusals(city, &j->replica, j->acked_n, j->from_n, REFUSALS_CHUNK, &j->arena,
+    return facts_refusals(city, &j->replica, j->acked_n, j->from_n, REFUSALS_CHUNK, &j->arena,
                          &j->list, err);
 }
 
@@ -526,59 +292,6 @@ struct merge_job {
     struct refusal_list refusals; /* in result */
 };
 
-static size_t act_end(const struct merge_job *j, size_t from)
-{
-    size_t end = from + j->items[from].change.act_len;
-
-    return end > j->count ? j->count : end; /* the session has seen to it that acts are whole */
-}
-
-/* Bytes, sidecars and changes of one act lie side by side for the judge. */
-static int prepare_act(struct merge_job *j, size_t from, size_t to, struct act *act)
-{
-    size_t n = to - from;
-    struct change *changes = arena_alloc(&j->arena, n * sizeof *changes);
-    struct slice *bytes = arena_alloc(&j->arena, n * sizeof *bytes);
-    struct slice *sides = arena_alloc(&j->arena, n * sizeof *sides);
-
-    if (changes == NULL || bytes == NULL || sides == NULL)
-        return E_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        const struct push_item *item = &j->items[from + i];
-
-        if (id_is_zero(&item->change.actor))
-            return E_DENIED; /* `system` acts at the city only */
-        changes[i] = item->change;
-        bytes[i] = item->bytes;
-        sides[i] = item->side;
-    }
-    *act = (struct act){.changes = changes,
-                        .n = n,
-                        .bytes = bytes,
-                        .sides = sides,
-                        .actor = {.account = changes[0].actor,
-                                  .site = j->site,
-                                  .side = SIDE_COUNTY}};
-    return act_prepare(&j->arena, j->hasher, j->own_chain, act);
-}
-
-static int prepare(struct merge_job *j)
-{
-    j->acts = arena_alloc(&j->arena, j->count * sizeof *j->acts);
-    if (j->acts == NULL)
-        return E_NOMEM;
-    for (size_t from = 0; from < j->count;) {
-        size_t to = act_end(j, from);
-        int ret = prepare_act(j, from, to, &j->acts[j->n_acts]);
-
-        if (ret != 0)
-            return ret;
-        j->n_acts++;
-        from = to;
-    }
-    return 0;
-}
-
 static int run_merge(struct write_job *job, struct city *city, struct err *err)
 {
     struct merge_job *j = (struct merge_job *)job;
@@ -603,7 +316,7 @@ static int run_merge(struct write_job *job, struct city *city, struct err *err)
     j->refusals.n = 0;
     arena_clear(&j->result); /* of a run that was rolled back */
     if (ret == 0 && any)
-        ret = read_refusals(city, &j->replica, UINT64_MAX, j->items[0].change.n, j->n_acts, &j->result,
+        ret = facts_refusals(city, &j->replica, UINT64_MAX, j->items[0].change.n, j->n_acts, &j->result,
                             &j->refusals, err);
     return ret;
 }
@@ -677,11 +390,15 @@ static void prepared(struct merge_job *j)
     conn_job_done(c);
 }
 
+static void prepare(struct merge_job *j)
+{
+    j->prepared = push_prepare(&j->arena, j->hasher, j->own_chain, j->items, j->count, j->site,
+                               &j->acts, &j->n_acts);
+}
+
 static void prepare_work(uv_work_t *work)
 {
-    struct merge_job *j = work->data;
-
-    j->prepared = prepare(j);
+    prepare(work->data);
 }
 
 static void prepare_done(uv_work_t *work, int status)
@@ -709,7 +426,7 @@ static void prepare_next(struct conn *c)
                                                                                      a callback only */
         return;
     }
-    j->prepared = prepare(j);
+    prepare(j);
     prepared(j);
 }
 

@@ -54,10 +54,8 @@ struct hearing_job {
 static int run_hearing(struct write_job *job, struct city *city, struct err *err)
 {
     struct hearing_job *j = (struct hearing_job *)job;
-    int ret = city_heard(city, &j->h.replica, j->h.streams, j->h.shown, SERVER_STREAMS + 1, err);
+    int ret = hearing_keep(&j->h, city, err);
 
-    if (ret == 0 && j->h.adopt_n != 0)
-        ret = city_adopt(city, &j->h.replica, j->h.adopt_n, j->h.adopt_chain, err);
     job->wrote = ret != 0;
     return ret;
 }

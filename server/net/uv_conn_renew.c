@@ -18,39 +18,23 @@ struct renew_job {
 static int run_renew(struct write_job *job, struct city *city, struct err *err)
 {
     struct renew_job *j = (struct renew_job *)job;
-    struct city_cert recorded;
-    struct replica_row r;
-    int ret = city_replica_get(city, &j->replica, &r, err);
+    int ret;
 
     cert_free(j->cert); /* of a run that was rolled back */
     j->cert = NULL;
-    if (ret == 0 && r.state != REPLICA_ACTIVE)
-        ret = err_set(err, E_REVOKED, NULL);
-    if (ret == 0)
-        ret = authorities_issue(j->authorities, buf_slice(&j->csr), j->site, &j->replica, job->now,
-                                &j->cert, &recorded, err);
-    if (ret == 0 && memcmp(recorded.key, j->key, HASH_SIZE) != 0)
-        ret = err_set(err, E_AUTH, NULL);
-    if (ret != 0)
-        return ret;
-    ret = city_cert_issued(city, &j->replica, &recorded, err);
+    ret = authorities_renew(j->authorities, city, buf_slice(&j->csr), j->site, &j->replica, j->key,
+                            job->now, &j->cert, err);
     job->wrote = ret != 0;
     return ret;
 }
 
 static void tell_renewed(struct renew_job *j, int ret)
 {
-    const struct authorities *a = j->authorities;
     struct server_event ev = conn_event(j->conn, SERVER_RENEWED);
-    struct slice der[TRUST_MAX], endorsement = buf_slice(&a->endorsement);
+    struct slice list[AUTHORITIES_LIST];
 
-    for (unsigned i = 0; i < a->n; i++)
-        der[i] = buf_slice(&a->der[i]);
+    authorities_answer(j->authorities, buf_slice(&j->der), list, &ev.renewed);
     ev.renewed.ret = ret;
-    ev.renewed.certificate = buf_slice(&j->der);
-    ev.renewed.authorities = der;
-    ev.renewed.n_authorities = a->n;
-    ev.renewed.endorsements = &endorsement;
     conn_step(j->conn, &ev);
 }
 
