@@ -51,7 +51,8 @@
     X(E_QUOTA, 38, "ZT-QUOTA", "附件总量超过上限")                                                 \
     X(E_DIGEST, 39, "ZT-DIGEST", "本机台账与市级不一致，正在核对修复")                             \
     X(E_RECOVERING, 41, "ZT-RECOVERING",                                                           \
-      "市级数据正在恢复，暂不接收更改；本机内容都在，恢复结束后自动上传")
+      "市级数据正在恢复，暂不接收更改；本机内容都在，恢复结束后自动上传")                             \
+    X(E_BUNDLE_GAP, 42, "ZT-BUNDLE-GAP", "缺少前一份摆渡包")
 
 enum {
 #define X(name, number, code, text) name = -(number),
