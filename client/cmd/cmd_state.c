@@ -2,6 +2,7 @@
  *
  * The agent writes what it is doing into `meta` of replica.db (agent.h); whether it still lives is told by
  * agent.lock alone, for an agent that was killed cannot take its words back. */
+#include "client/cmd/bundle.h"
 #include "client/cmd/commands.h"
 #include "client/net/agent.h"
 #include "client/store/identity.h"
@@ -23,6 +24,7 @@ struct status {
     char state[STATE_SIZE];
     struct slice cause, why, heads; /* of the agent; empty: none */
     int64_t since, moved, next;     /* ms; 0: unknown, none */
+    int64_t bundle_made, bundle_taken; /* likewise */
     int64_t cert_days;         /* until the certificate ends, by the latest city time known; -1: unreadable */
     int64_t bytes;             /* of attachments, moved in the present session */
     bool was_another;          /* it changed its identity */
@@ -71,6 +73,8 @@ static int read_agent(struct work *w, struct status *s)
     s->since = store_meta_int(w->view.store, AGENT_META_SINCE, 0);
     s->bytes = store_meta_int(w->view.store, AGENT_META_BYTES, 0);
     s->moved = store_meta_int(w->view.store, AGENT_META_MOVED, 0);
+    s->bundle_made = store_meta_int(w->view.store, BUNDLE_META_MADE, 0);
+    s->bundle_taken = store_meta_int(w->view.store, BUNDLE_META_TAKEN, 0);
     if (home_agent_runs(w->home.dir) && state.len > 0) {
         (void)snprintf(s->state, sizeof s->state, "%.*s", (int)state.len, (const char *)state.p);
         s->next = store_meta_int(w->view.store, AGENT_META_NEXT, 0);
@@ -303,6 +307,8 @@ static void status_json(struct buf *b, const struct status *s)
     json_time(&j, "since", s->since);
     json_time(&j, "progress_at", s->moved);
     json_time(&j, "next_try", s->next);
+    json_time(&j, "bundle_made", s->bundle_made);
+    json_time(&j, "bundle_taken", s->bundle_taken);
     json_kv_bool(&j, "complete", statement_complete(&said));
     json_kv_uint(&j, "local_n", said.own_n);
     json_kv_uint(&j, "acked_n", said.acked_n);
@@ -368,6 +374,8 @@ static void put_times(struct buf *b, const struct status *s)
     put_time(b, from, "自", s->since);
     put_time(b, from, "最近进展", s->moved);
     put_time(b, from, "下次连接", s->next);
+    put_time(b, from, "最近导出摆渡包", s->bundle_made);
+    put_time(b, from, "最近导入摆渡包", s->bundle_taken);
     if (b->len > from)
         buf_u8(b, '\n');
 }

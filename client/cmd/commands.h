@@ -52,6 +52,8 @@ int cmd_export(const struct args *a, struct err *err);
 int cmd_conflicts(const struct args *a, struct err *err);
 int cmd_resolve(const struct args *a, struct err *err);
 int cmd_refused(const struct args *a, struct err *err);
+int cmd_bundle_export(const struct args *a, struct err *err);
+int cmd_bundle_import(const struct args *a, struct err *err);
 int cmd_attach(const struct args *a, struct err *err);
 int cmd_fetch(const struct args *a, struct err *err);
 int cmd_status(const struct args *a, struct err *err);

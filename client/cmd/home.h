@@ -2,6 +2,7 @@
  *
  *   replica.db   the replica            ztc.ini     settings
  *   key.pem      its private key        cert.pem    its certificate, ca.pem the city's CA
+ *   city.pem     the certificate that the city showed last; bundles are sealed to it
  *   log_key.der  judges signed heads    vault.key   seals personal data at rest
  *   site.key     the site's own key, which the city does not have; on some computers only
  *   blobs/       the bytes of attachments

@@ -314,6 +314,15 @@ static int on_request(void *ctx, struct buf *out, struct err *err)
 
 static int make_tls(struct agent *g, struct err *err);
 
+/* A line is the place where one learns whom a bundle is sealed to. */
+static void on_city(void *ctx, const struct cert *city)
+{
+    const struct agent *g = ctx;
+
+    if (certificate_keep_city(g->home->dir, city) != 0)
+        log_warning("agent: the city's certificate not written -> no bundles yet");
+}
+
 /* What was taken is for the next connection; one that could do nothing but renew is followed at once. */
 static int on_renewed(void *ctx, const Ztc__Renewed *m, struct client_cert *ret, struct err *err)
 {
@@ -407,6 +416,7 @@ static void on_connect(uv_timer_t *timer)
                              .city_now = city_now(g),
                              .loop = &g->loop,
                              .on_change = on_change,
+                             .on_city = on_city,
                              .on_welcome = on_welcome,
                              .cert = certificate_facts(&g->certificate),
                              .snapshot_above = (uint64_t)conf_int(&g->home->conf, "city",

@@ -177,3 +177,26 @@ int certificate_take(struct certificate *c, const char *dir, const struct id *le
     }
     return ret;
 }
+
+static bool is_kept(const char *path, const struct cert *city)
+{
+    uint8_t a[HASH_SIZE], b[HASH_SIZE];
+    struct cert *kept;
+
+    if (cert_load(path, &kept, NULL) != 0)
+        return false;
+    cert_fingerprint(kept, a);
+    cert_fingerprint(city, b);
+    cert_free(kept);
+    return memcmp(a, b, HASH_SIZE) == 0;
+}
+
+int certificate_keep_city(const char *dir, const struct cert *city)
+{
+    char path[HOME_PATH_MAX];
+    int ret = home_path(dir, "city.pem", path, NULL);
+
+    if (ret != 0 || is_kept(path, city))
+        return ret;
+    return cert_save_all(&city, 1, path, NULL);
+}

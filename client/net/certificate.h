@@ -38,6 +38,9 @@ int certificate_take(struct certificate *c, const char *dir, const struct id *le
 int certificate_check(const struct certificate *now, const struct id *ledger, const Ztc__Renewed *m,
                       struct certificate *ret, struct err *err);
 
+/* Keep the certificate that the city shows, for bundles, where that of the file is another. */
+int certificate_keep_city(const char *dir, const struct cert *city);
+
 /* ---- a new identity (identity.c) ----
  *
  * The new key rests in key.pem.next before it is asked for, the certificate in cert.pem.next before the

@@ -6,6 +6,7 @@
  * The token works once: when the answer is lost on the way, another token is needed; nothing here says
  * "enrolled" until replica.db stands under its name. */
 #include "client/net/agent.h"
+#include "client/net/certificate.h"
 
 #include "client/cmd/home.h"
 #include "common/base/file.h"
@@ -33,6 +34,7 @@ struct enrolling {
     struct id replica;
     struct key *key;
     struct buf csr;
+    struct buf city; /* DER of the certificate it showed: bundles are sealed to its key */
     uv_loop_t loop;
     uv_timer_t timer;
     struct net *net;
@@ -67,8 +69,11 @@ static void send_enrol(struct enrolling *e)
 
 static void on_open(void *ctx, const struct cert *peer)
 {
-    (void)peer; /* the pinned CA vouches for it */
-    send_enrol(ctx);
+    struct enrolling *e = ctx; /* the pinned CA vouches for the peer */
+
+    buf_clear(&e->city);
+    (void)cert_to_der(peer, &e->city); /* an error sticks in it */
+    send_enrol(e);
 }
 
 static void take_bye(struct enrolling *e, const Ztc__Bye *m)
@@ -296,6 +301,17 @@ static int save_certs(const struct enrolling *e, const char *name, const struct 
     return ret != 0 ? ret : cert_save_all(list, n, path, err);
 }
 
+static int save_city(const struct enrolling *e, struct err *err)
+{
+    struct cert *city = NULL;
+    int ret = cert_from_der(buf_slice(&e->city), &city, err);
+
+    if (ret == 0)
+        ret = certificate_keep_city(e->dir, city);
+    cert_free(city);
+    return ret == 0 ? 0 : err_set(err, ret, NULL);
+}
+
 static int save_keys(const struct enrolling *e, struct err *err)
 {
     char path[HOME_PATH_MAX];
@@ -380,6 +396,8 @@ static int finish(struct enrolling *e, struct agent_enrolled *ret, struct err *e
     if (status == 0)
         status = save_certs(e, "ca.pem", (const struct cert *const *)cas, n, err);
     if (status == 0)
+        status = save_city(e, err);
+    if (status == 0)
         status = save_certs(e, "cert.pem", (const struct cert *const *)&cert, 1, err);
     if (status == 0)
         status = create_replica(e, ret, err);
@@ -418,6 +436,7 @@ static int prepare(struct enrolling *e, struct err *err)
 
     e->replica = id_v7(wall_clock(), &random);
     buf_init(&e->csr, WIRE_DER_MAX);
+    buf_init(&e->city, WIRE_DER_MAX);
     frame_reader_init(&e->frames, FRAME_MAX);
     arena_init(&e->arena, ARENA_BYTES);
     return ret != 0 ? ret : csr_new(e->key, &e->csr, err);
@@ -429,6 +448,7 @@ static void release(struct enrolling *e)
     tls_config_unref(e->tls);
     key_free(e->key);
     buf_release(&e->csr);
+    buf_release(&e->city);
     frame_reader_release(&e->frames);
     arena_release(&e->arena);
     mem_wipe(&e->token, sizeof e->token);

@@ -480,7 +480,7 @@ static void on_open(void *ctx, const struct cert *peer)
     struct client_event ev = {.kind = CLIENT_CONNECTED, .facts = &facts};
     int ret = exchange_facts(l->o.replica, SOFTWARE, &facts, &l->why);
 
-    (void)peer; /* TLS has seen to it that it is the ledger's city */
+    l->o.on_city(l->o.ctx, peer); /* TLS has seen to it that it is the ledger's city */
     facts.cert = l->o.cert;
     facts.city_time = l->o.city_now;
     if (ret != 0) {

@@ -21,6 +21,8 @@ struct link_options {
     uv_loop_t *loop;
     /* Something moved: state, cursor, answers. Not from inside link_open. */
     void (*on_change)(void *ctx);
+    /* TLS is open: the certificate of the ledger's city. Borrowed. */
+    void (*on_city)(void *ctx, const struct cert *city);
     /* Welcome came: the city's time and heads. Borrowed. */
     void (*on_welcome)(void *ctx, const Ztc__Welcome *welcome);
     /* The session wants a request, appended; or to have what the city sent verified and kept. */

@@ -216,6 +216,7 @@ int replica_witness(struct replica *r, struct slice head, struct slice signature
 
 struct refused_row {
     uint64_t first_n, last_n, at_n;
+    uint64_t until_n; /* the last change made before it was taken in */
     struct slice code, text, bytes; /* of the change at_n */
     msec_t at;
     msec_t done_at;    /* 0: open */

@@ -15,7 +15,8 @@ static int read_refused(struct replica *r, struct arena *a, sqlite3_stmt *st,
     struct own_change own;
     int ret;
 
-    *row = (struct refused_row){.first_n = (uint64_t)sqlite3_column_int64(st, 0),
+    *row = (struct refused_row){.until_n = (uint64_t)sqlite3_column_int64(st, 8),
+                                .first_n = (uint64_t)sqlite3_column_int64(st, 0),
                                 .last_n = (uint64_t)sqlite3_column_int64(st, 1),
                                 .at_n = (uint64_t)sqlite3_column_int64(st, 2),
                                 .code = sql_text(st, 3),
@@ -34,7 +35,7 @@ int replica_refused_each(struct replica *r, int (*cb)(void *ctx, const struct re
                          void *ctx, struct err *err)
 {
     static const char query[] =
-        "SELECT first_n, last_n, at_n, code, text, at, done_at, done_by"
+        "SELECT first_n, last_n, at_n, code, text, at, done_at, done_by, until_n"
         " FROM refused ORDER BY first_n";
     struct refused_row row;
     sqlite3_stmt *st;

@@ -64,6 +64,8 @@ int deed_recover(struct deed *d);
 int deed_rebuild(struct deed *d);
 int deed_release(struct deed *d);
 int deed_drop(struct deed *d);
+int deed_bundle_import(struct deed *d);
+int deed_bundle_given(struct deed *d);
 int deed_ca_rotate(struct deed *d);
 int deed_ca_drop_old(struct deed *d);
 

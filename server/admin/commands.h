@@ -22,6 +22,7 @@ int list_quarantine(struct city *city, const struct args *a, struct err *err);
 int cmd_ls(const struct args *a, struct err *err);
 int cmd_show(const struct args *a, struct err *err);
 int cmd_log(const struct args *a, struct err *err);
+int cmd_bundle_export(const struct args *a, struct err *err);
 int cmd_attach(const struct args *a, struct err *err);
 int cmd_fetch(const struct args *a, struct err *err);
 int cmd_attachments(const struct args *a, struct err *err);

@@ -34,6 +34,7 @@ static const struct {
     {"recover", deed_recover, false},
     {"setting set", deed_setting_set, false}, {"historic confirm", deed_historic_confirm, false},
     {"attach", deed_attach, false},
+    {"bundle import", deed_bundle_import, false}, {"bundle export", deed_bundle_given, false},
 };
 
 static const char *const option_names[OPT_COUNT] = {
@@ -192,6 +193,7 @@ static void put_word(struct json *j, const char *word, bool is_path)
 static void put_argv(struct json *j, const struct args *a)
 {
     bool import = strcmp(a->command->name, "import") == 0;
+    bool bundle = strcmp(a->command->name, "bundle import") == 0;
     char name[64], *rest = name;
 
     (void)snprintf(name, sizeof name, "%s", a->command->name);
@@ -207,7 +209,7 @@ static void put_argv(struct json *j, const struct args *a)
     }
     json_str(j, "--");
     for (unsigned i = 0; i < a->n_words; i++)
-        put_word(j, a->words[i], import && i == 1);
+        put_word(j, a->words[i], (import && i == 1) || bundle);
     json_array_end(j);
 }
 

@@ -2,6 +2,7 @@
  *
  * The rows are read on the writer's thread and printed on the loop, where the sessions are. */
 #include "server/net/daemon_internal.h"
+#include "server/store/city_bundle.h"
 
 #include "common/base/hex.h"
 #include "common/base/json.h"
@@ -25,6 +26,7 @@ struct office {
 struct computer {
     struct replica_row row;
     int64_t cert_days; /* left of its certificate */
+    msec_t bundle_taken, bundle_given; /* 0: never */
     uint64_t repairs, ours; /* rows that it found to differ; of these, ours were wrong */
     msec_t repaired_at;     /* when the last was noted; 0: none */
 };
@@ -59,6 +61,17 @@ static int64_t days_left(const struct reading *reading, const struct replica_row
     return cert_days_left(cert.not_after, reading->now);
 }
 
+static int read_bundle(const struct reading *reading, const struct replica_row *r,
+                       struct computer *c)
+{
+    struct city_bundle b = {.at = 0};
+    int ret = city_bundle_get(reading->city, r, NULL, &b, NULL);
+
+    c->bundle_taken = b.at;
+    c->bundle_given = b.given_at;
+    return ret == E_NOTFOUND ? 0 : ret;
+}
+
 static int take_replica(void *ctx, const struct replica_row *r)
 {
     struct reading *reading = ctx;
@@ -67,6 +80,8 @@ static int take_replica(void *ctx, const struct replica_row *r)
     int ret = city_repairs(city_store(reading->city), &r->id, &c.repairs, &c.ours, &c.repaired_at,
                            NULL);
 
+    if (ret == 0)
+        ret = read_bundle(reading, r, &c);
     buf_put(rows, &c, sizeof c);
     return ret != 0 ? ret : rows->ret;
 }
@@ -367,6 +382,8 @@ static void json_replica(struct json *j, const struct daemon *d, const struct co
     json_said(j, r);
     json_kv_str(j, "software", r->software);
     json_kv_int(j, "cert_days_left", c->cert_days);
+    json_kv_uint(j, "bundle_taken", c->bundle_taken);
+    json_kv_uint(j, "bundle_given", c->bundle_given);
     json_kv_uint(j, "repairs", c->repairs);
     json_kv_uint(j, "repairs_against_us", c->ours);
     json_kv_uint(j, "repaired_at", c->repaired_at);
@@ -400,6 +417,16 @@ static void text_repairs(struct buf *out, const struct computer *c)
     buf_u8(out, '\n');
 }
 
+static void put_bundle(struct buf *out, const char *what, msec_t at)
+{
+    char text[CAL_MINUTE_SIZE];
+
+    if (at == 0)
+        return;
+    cal_format_minute(at, text);
+    buf_printf(out, "，%s %s", what, text);
+}
+
 static void text_replica(struct buf *out, const struct daemon *d, const struct computer *c)
 {
     const struct replica_row *r = &c->row;
@@ -420,6 +447,8 @@ static void text_replica(struct buf *out, const struct daemon *d, const struct c
         id_format(&r->predecessor_id, id);
         buf_printf(out, "，由 %s 换身份而来", id);
     }
+    put_bundle(out, "最近导入摆渡包", c->bundle_taken);
+    put_bundle(out, "最近导出摆渡包", c->bundle_given);
     buf_u8(out, '\n');
     text_session(out, d, &r->id);
     text_repairs(out, c);
