@@ -2,6 +2,7 @@
  * a Welcome that would tell it nothing new. Nothing changes here: what is pending stays so until its answer
  * comes, by a bundle or over a line. */
 #include "client/cmd/bundle.h"
+#include "client/cmd/bundle_blobs.h"
 #include "client/net/agent.h"
 
 #include <inttypes.h>
@@ -49,7 +50,10 @@ struct speaker {
     struct client_session session;
     struct client_update up;
     struct buf packed;
-    uint64_t changes;
+    struct said {
+        uint64_t changes;
+        struct blobs_said blobs;
+    } said;
 };
 
 static int put(struct speaker *s)
@@ -136,7 +140,7 @@ static int answer_load(struct speaker *s, const struct client_update *asked)
     exchange_load(s->o->w.home.replica, asked, &s->o->codec, &s->packed, &ev, s->o->err);
     if (ev.ret != 0)
         return ev.ret;
-    s->changes += ev.loaded.count;
+    s->said.changes += ev.loaded.count;
     return step(s, &ev);
 }
 
@@ -165,6 +169,8 @@ static int say_all(struct speaker *s)
         ret = answer_load(s, &asked);
         asked = s->up;
     }
+    if (ret == 0)
+        ret = bundle_blobs_put(s->o, s->out, !asked.load.wanted, &s->said.blobs);
     return ret;
 }
 
@@ -248,7 +254,7 @@ static int load_city(const struct office *o, struct cert **ret)
     return status;
 }
 
-static int write_bundle(struct office *o, const char *path, uint64_t *ret_changes)
+static int write_bundle(struct office *o, const char *path, struct said *ret_said)
 {
     struct speaker s = {.o = o};
     struct bundle_new n = {.way = BUNDLE_UP, .ledger = o->ledger, .replica = o->facts.replica,
@@ -270,33 +276,38 @@ static int write_bundle(struct office *o, const char *path, uint64_t *ret_change
         bundle_abandon(s.out);
     if (ret == 0)
         ret = store_meta_put_int(o->w.view.store, BUNDLE_META_MADE, (int64_t)work_now(), o->err);
-    *ret_changes = s.changes;
+    *ret_said = s.said;
     return ret;
 }
 
-static void tell(const struct office *o, const struct args *a, uint64_t changes)
+static void tell(const struct args *a, const struct said *s)
 {
     if (a->json) {
-        (void)fprintf(a->out, "{\"changes\":%" PRIu64 ",\"attachments\":%" PRIu64 "}\n", changes,
-                      o->facts.ledger.blobs);
+        (void)fprintf(a->out,
+                      "{\"changes\":%" PRIu64 ",\"attachments\":%" PRIu64
+                      ",\"attachments_left\":%" PRIu64 ",\"attachments_asked\":%" PRIu64 "}\n",
+                      s->changes, s->blobs.sent, s->blobs.left, s->blobs.asked);
         return;
     }
-    (void)fprintf(a->out, "已写出 %s：%" PRIu64 " 项更改，带到市级导入\n", a->words[0], changes);
-    if (o->facts.ledger.blobs > 0)
-        (void)fprintf(a->out, "摆渡包不带附件：%" PRIu64 " 个附件仍在本机等待，联网后自动上传\n",
-                      o->facts.ledger.blobs);
+    (void)fprintf(a->out, "已写出 %s：%" PRIu64 " 项更改、%" PRIu64 " 个附件，带到市级导入\n",
+                  a->words[0], s->changes, s->blobs.sent);
+    if (s->blobs.asked > 0)
+        (void)fprintf(a->out, "向市级要 %" PRIu64 " 个附件，随市级的包带回\n", s->blobs.asked);
+    if (s->blobs.left > 0)
+        (void)fprintf(a->out, "这个包放不下 %" PRIu64 " 个附件：导入市级带回的包以后，再导出一个\n",
+                      s->blobs.left);
 }
 
 int cmd_bundle_export(const struct args *a, struct err *err)
 {
     struct office o = {.err = err};
-    uint64_t changes = 0;
+    struct said said = {.changes = 0};
     int ret = office_open(&o, a, err);
 
     if (ret == 0)
-        ret = write_bundle(&o, a->words[0], &changes);
+        ret = write_bundle(&o, a->words[0], &said);
     if (ret == 0)
-        tell(&o, a, changes);
+        tell(a, &said);
     office_close(&o);
     return ret;
 }

@@ -2,6 +2,7 @@
  * that all of it can be taken in. What is here already is passed over, so that a bundle may come twice or late;
  * where the city has not what this computer says of itself, nothing is. */
 #include "client/cmd/bundle.h"
+#include "client/cmd/bundle_blobs.h"
 #include "client/net/agent.h"
 #include "common/base/mem.h"
 
@@ -13,6 +14,7 @@ struct import {
     struct bundle_reader *in;
     uint64_t entries, refusals;
     uint64_t seq[CLIENT_STREAMS]; /* where `shared` and the site's stream would stand */
+    struct blobs_heard blobs;
     bool applying;
     bool late; /* an answer to less than is answered here */
     bool renewed, renew_only, hand_in, asked;
@@ -222,6 +224,10 @@ static int take_frame(void *ctx, Ztc__Frame *f, struct arena *a, struct err *err
         return take_ask(im, f->refill_ask);
     case ZTC__FRAME__KIND_GO_BACK:
         return take_back(im, f->go_back);
+    case ZTC__FRAME__KIND_BLOB_DONE:
+        return im->applying ? bundle_blobs_done(&im->o, f->blob_done, &im->blobs) : 0;
+    case ZTC__FRAME__KIND_BLOB_CHUNK:
+        return im->applying ? bundle_blobs_chunk(&im->o, f->blob_chunk, &im->blobs) : 0;
     case ZTC__FRAME__KIND_BYE:
         return 0; /* a city that was restored: the next bundle goes on */
     default:
@@ -272,20 +278,26 @@ static int tell(struct import *im, const struct args *a)
     if (a->json) {
         (void)fprintf(a->out,
                       "{\"entries\":%" PRIu64 ",\"refused\":%" PRIu64
+                      ",\"attachments\":%" PRIu64 ",\"attachments_fetched\":%" PRIu64
                       ",\"renewed\":%s,\"renew_only\":%s,\"asked\":%s,\"complete\":%s}\n",
-                      im->entries, im->refusals, im->renewed ? "true" : "false",
+                      im->entries, im->refusals, im->blobs.verified, im->blobs.fetched,
+                      im->renewed ? "true" : "false",
                       im->renew_only ? "true" : "false", im->asked ? "true" : "false",
                       whole ? "true" : "false");
         return 0;
     }
     (void)fprintf(a->out, "已导入：新到 %" PRIu64 " 条记录，%" PRIu64 " 项未接受%s\n", im->entries,
                   im->refusals, im->renewed ? "，证书已更新" : "");
+    if (im->blobs.verified + im->blobs.refused + im->blobs.fetched > 0)
+        (void)fprintf(a->out,
+                      "附件：%" PRIu64 " 个市级已收齐，%" PRIu64 " 个取回本机，%" PRIu64
+                      " 个未接受（ztc status）\n",
+                      im->blobs.verified, im->blobs.fetched, im->blobs.refused);
     if (whole)
         (void)fprintf(a->out, "已全部上传\n");
     else
         (void)fprintf(a->out, "尚未全部上传：待答复 %" PRIu64 "，未接受 %" PRIu64 "，附件 %" PRIu64
-                              "%s\n", now.waiting, now.refused, now.blobs,
-                      now.blobs > 0 ? "（附件要联网上传）" : "");
+                              "\n", now.waiting, now.refused, now.blobs);
     if (im->hand_in)
         (void)fprintf(a->out, "本机已停用：更改交市级核准，不再收到新内容\n");
     if (im->renew_only || im->asked)

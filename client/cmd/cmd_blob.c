@@ -291,6 +291,8 @@ static int wait_for(struct work *w, const struct row *row, uint64_t seconds)
             continue;
         }
         ret = agent_sync(w->home.dir, seconds * 1000, w->err);
+        if (ret == E_UNREACHABLE)
+            return err_set(w->err, ret, "连不上市级：已记下，联网后取回，或随下一份摆渡包带回");
         if (ret != 0 && ret != E_WAITING)
             return ret;
     }

@@ -117,11 +117,10 @@ static void put_lost(struct client_lane *l, const struct client_event *ev,
 
 /* ---- what comes in ---- */
 
-/* Trouble that passes: nothing is wrong with this attachment. */
-static bool is_passing(int ret)
+bool client_blob_passes(int ret)
 {
     return ret == E_NOMEM || ret == E_IO || ret == E_FULL || ret == E_BUSY || ret == E_READONLY ||
-           ret == E_INTERNAL || ret == E_CLOSED || ret == E_DENIED;
+           ret == E_INTERNAL || ret == E_CLOSED;
 }
 
 int client_blob_recv_want(struct client_session *s, const struct client_event *ev)
@@ -193,7 +192,7 @@ int client_blob_recv_done(struct client_session *s, const struct client_event *e
         return E_PROTOCOL;
     if (ret == E_CORRUPT)
         try_again(l, up, at);
-    else if (is_passing(ret) && ret != E_DENIED)
+    else if (client_blob_passes(ret))
         leave(l, ev->now);
     else
         settle(l, up, at, ret);
@@ -239,7 +238,7 @@ static void on_read(struct client_lane *l, const struct client_event *ev, struct
     if (ret == 0) {
         assert(ev->blob.bytes.len == chunk_len(l));
         put_chunk(l, ev, up);
-    } else if (is_passing(ret)) {
+    } else if (client_blob_passes(ret) || ret == E_DENIED) { /* of the files here */
         leave(l, ev->now);
     } else {
         put_lost(l, ev, up);

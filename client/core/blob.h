@@ -73,4 +73,7 @@ struct client_blob_answer {
     struct slice bytes; /* READ */
 };
 
+/* Trouble that passes: nothing is wrong with the attachment, it is tried again later. */
+bool client_blob_passes(int ret);
+
 #endif

@@ -68,6 +68,32 @@ int replica_blob_next(struct replica *r, enum blob_way way, struct blob_row *ret
     return found;
 }
 
+int replica_blob_each(struct replica *r, enum blob_way way, bool all,
+                      int (*cb)(void *ctx, const struct blob_row *b), void *ctx, struct err *err)
+{
+    static const char query[] =
+        "SELECT b.attachment, b.way, b.hash, b.size, b.state, b.code FROM blob b"
+        " JOIN attachment a ON a.rid = b.attachment WHERE b.way = ?1 AND b.state = 0"
+        " AND (?2 OR a.created_seq > 0) AND a.voided IS NOT 1 ORDER BY b.attachment";
+    sqlite3_stmt *st;
+    int ret = prepare(r, query, &st, err);
+
+    if (ret != 0)
+        return ret;
+    sql_bind_int(st, 1, way);
+    sql_bind_int(st, 2, all);
+    while ((ret = sql_step(st, err)) == 1) {
+        struct blob_row row;
+
+        read_row(st, &row);
+        ret = cb(ctx, &row);
+        if (ret != 0)
+            break;
+    }
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    return ret;
+}
+
 int replica_blob_settle(struct replica *r, const struct id *attachment, enum blob_way way,
                         enum blob_state state, const char *code, msec_t now, struct err *err)
 {

@@ -26,6 +26,10 @@ int replica_blob_want(struct replica *r, const struct blob_row *row, msec_t now,
 /* The first one that can travel now: 1, or 0. One that goes up waits until the city has its record. */
 int replica_blob_next(struct replica *r, enum blob_way way, struct blob_row *ret, struct err *err);
 
+/* All that wait, in the order of their ids; going up only those whose records the city has, unless ALL. */
+int replica_blob_each(struct replica *r, enum blob_way way, bool all,
+                      int (*cb)(void *ctx, const struct blob_row *b), void *ctx, struct err *err);
+
 /* What became of it. CODE: NULL for none. */
 int replica_blob_settle(struct replica *r, const struct id *attachment, enum blob_way way,
                         enum blob_state state, const char *code, msec_t now, struct err *err);

@@ -31,6 +31,7 @@ struct giving {
     struct ferry ferry;
     const struct replica_row *r;
     uint64_t entries;
+    struct home_path blobs_root;
     struct err *err;
 };
 
@@ -44,12 +45,67 @@ static int put_frames(void *ctx, struct slice frames, struct err *err)
     return bundle_put(g->w, err);
 }
 
+/* ---- attachments ---- */
+
+/* Its chunks, as if the county had asked for one after another. */
+static int put_blob(struct giving *g, Ztc__Frame *want, struct arena *a)
+{
+    Ztc__BlobWant *m = want->blob_want;
+    uint64_t offset;
+    int ret;
+
+    do {
+        ret = ferry_drained(&g->ferry, a, g->err);
+        if (ret == 0)
+            ret = ferry_frame(&g->ferry, want, a, g->err);
+        if (ret != 0 || !ferry_goes_on(&g->ferry, &offset))
+            return ret;
+        m->offset = offset;
+        arena_clear(a);
+    } while (true);
+}
+
+/* What became of those that came, then those that were asked for. */
+static int put_blobs(struct giving *g, struct slice frames)
+{
+    struct frame_reader r;
+    struct arena a, step;
+    int ret = 0;
+
+    frame_reader_init(&r, FRAME_MAX);
+    arena_init(&a, ARENA_MAX);
+    arena_init(&step, ARENA_MAX);
+    while (ret == 0 && frames.len > 0) {
+        Ztc__Frame *f;
+        size_t used;
+
+        ret = frame_feed(&r, frames, &a, &used, &f);
+        if (ret != 0 || f == NULL) {
+            ret = err_set(g->err, E_CORRUPT, NULL);
+        } else if (f->kind_case == ZTC__FRAME__KIND_BLOB_WANT) {
+            ret = put_blob(g, f, &step);
+        } else {
+            ret = put_frames(g, (struct slice){frames.p, used}, g->err);
+        }
+        frames.p += used;
+        frames.len -= used;
+        arena_clear(&a);
+    }
+    arena_release(&step);
+    arena_release(&a);
+    frame_reader_release(&r);
+    return ret;
+}
+
+/* ---- the session ---- */
+
 /* What a session would answer to that Hello. A certificate that was issued goes along until it is shown. */
 static int put_session(struct giving *g, Ztc__Hello *hello, const struct city_bundle *b,
                        const struct cert *shown, msec_t now)
 {
     struct ferry_options o = {.city = g->city, .authorities = g->authorities, .now = now,
-                              .out = put_frames, .ctx = g, .out_max = BYTES_MAX};
+                              .out = put_frames, .ctx = g, .out_max = BYTES_MAX,
+                              .blobs = home_file(&g->home, "blobs", &g->blobs_root)};
     Ztc__Frame frame = ZTC__FRAME__INIT;
     uint8_t print[HASH_SIZE];
     struct arena a;
@@ -61,6 +117,8 @@ static int put_session(struct giving *g, Ztc__Hello *hello, const struct city_bu
     ret = ferry_open(&g->ferry, &o, shown, g->err);
     if (ret == 0)
         ret = ferry_frame(&g->ferry, &frame, &a, g->err);
+    if (ret == 0)
+        ret = put_blobs(g, b->blobs);
     g->entries = g->ferry.entries;
     ferry_release(&g->ferry);
     arena_release(&a);

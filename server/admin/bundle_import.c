@@ -122,6 +122,7 @@ static int keep(struct taking *t)
         ret = city_replica_heard(t->d->city, &t->r.id, t->d->now, t->r.skew_ms, &t->said,
                                  slice_str(t->software), t->d->err);
     t->row.hello = buf_slice(&t->hello);
+    t->row.blobs = buf_slice(&t->ferry.blobs);
     t->row.certificate = bundle_head(t->bundle)->certificate;
     t->row.at = t->d->now;
     return ret == 0 ? city_bundle_put(t->d->city, &t->r, &t->row, t->d->err) : ret;
@@ -146,16 +147,18 @@ static void tell(const struct taking *t)
 
     if (t->d->args->json) {
         (void)fprintf(out,
-                      "{\"site\":%u,\"k\":%u,\"taken\":%llu,\"refused\":%llu,\"late\":%s,"
+                      "{\"site\":%u,\"k\":%u,\"taken\":%llu,\"refused\":%llu,"
+                      "\"attachments\":%llu,\"late\":%s,"
                       "\"renew_only\":%s,\"refilling\":%s}\n",
                       t->r.site, t->r.k, (unsigned long long)f->taken,
-                      (unsigned long long)f->refused, t->behind ? "true" : "false",
+                      (unsigned long long)f->refused, (unsigned long long)f->blobs_taken,
+                      t->behind ? "true" : "false",
                       renews ? "true" : "false", f->refilling ? "true" : "false");
         return;
     }
-    (void)fprintf(out, "%u 第%u台：新收 %llu 项更改，未接受 %llu 项%s\n", t->r.site, t->r.k,
-                  (unsigned long long)f->taken, (unsigned long long)f->refused,
-                  t->behind ? "（先前已导入过更新的包）" : "");
+    (void)fprintf(out, "%u 第%u台：新收 %llu 项更改、%llu 个附件，未接受 %llu 项%s\n", t->r.site, t->r.k,
+                  (unsigned long long)f->taken, (unsigned long long)f->blobs_taken,
+                  (unsigned long long)f->refused, t->behind ? "（先前已导入过更新的包）" : "");
     if (renews)
         (void)fprintf(out, "证书已到期，本次只办理换证：把市级的包带回去导入，再重新导出\n");
     if (f->refilling)
@@ -165,7 +168,9 @@ static void tell(const struct taking *t)
 
 static int take(struct taking *t)
 {
-    struct ferry_options o = {.city = t->d->city, .authorities = t->authorities, .now = t->d->now};
+    struct home_path blobs;
+    struct ferry_options o = {.city = t->d->city, .authorities = t->authorities, .now = t->d->now,
+                              .blobs = home_file(t->d->home, "blobs", &blobs)};
     int ret = check_sender(t);
 
     if (ret == 0)

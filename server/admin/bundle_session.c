@@ -6,11 +6,13 @@
  *    line: the chain that they make is followed to that place here. */
 #include "server/admin/bundle_session.h"
 
+#include "server/admin/bundle_blob.h"
 #include "server/core/prepare.h"
 
 #include <string.h>
 
 #define ARENA_MAX (64u << 20)
+#define BLOBS_MAX (1u << 20) /* of frames about attachments; those beyond are offered and asked for again */
 #define CLOCK     1 /* nothing here waits */
 
 struct todo {
@@ -24,6 +26,7 @@ struct todo {
     uint64_t refusals_from;
     const Ztc__Renew *renew;
     const Ztc__RefusedAck *ack;
+    struct server_blob_want blob[SERVER_LANES];
     struct server_update refill; /* only that of it */
 };
 
@@ -40,6 +43,7 @@ int ferry_open(struct ferry *f, const struct ferry_options *o, const struct cert
     body_codec_init(&f->codec);
     arena_init(&f->arena, ARENA_MAX);
     buf_init(&f->renewed, FRAME_MAX);
+    buf_init(&f->blobs, BLOBS_MAX + FRAME_MAX_STRANGER);
     server_update_init(&f->up);
     server_session_init(&f->session, &f->options);
     ret = cert_replica(peer, &ev.open.site, &ev.open.replica, err);
@@ -61,21 +65,34 @@ void ferry_release(struct ferry *f)
     body_codec_release(&f->codec);
     arena_release(&f->arena);
     buf_release(&f->renewed);
+    buf_release(&f->blobs);
     cert_free(f->issued);
 }
 
 /* ---- a step ---- */
 
-static int put_out(struct ferry *f, enum server_event_kind why, struct err *err)
+/* What a step says of an upload that has ended is for the answer. */
+static int note_blob(struct ferry *f, const struct server_event *ev, struct slice frames)
+{
+    if (f->session.lanes[SERVER_LANE_UP].state != SERVER_LANE_IDLE || f->blobs.len >= BLOBS_MAX)
+        return 0;
+    f->blobs_taken += ev->blob.ask == SERVER_BLOB_WRITE && ev->blob.ret == 0;
+    buf_put(&f->blobs, frames.p, frames.len);
+    return f->blobs.ret;
+}
+
+static int put_out(struct ferry *f, const struct server_event *ev, struct err *err)
 {
     struct slice frames = buf_slice(&f->up.out);
     int ret = f->up.out.ret;
 
-    if (ret == 0 && why == SERVER_RENEWED && f->session.state < SERVER_CLOSING) {
+    if (ret == 0 && ev->kind == SERVER_RENEWED && f->session.state < SERVER_CLOSING) {
         buf_clear(&f->renewed);
         buf_put(&f->renewed, frames.p, frames.len);
         ret = f->renewed.ret;
     }
+    if (ret == 0 && ev->kind == SERVER_BLOB && f->o.out == NULL)
+        ret = note_blob(f, ev, frames);
     f->out_bytes += frames.len;
     if (ret == 0 && frames.len > 0 && f->o.out != NULL)
         ret = f->o.out(f->o.ctx, frames, err);
@@ -111,6 +128,10 @@ static void note(const struct ferry *f, struct todo *t)
         t->ack = up->refused_ack;
     if (up->refill.body != NULL)
         t->refill.refill = up->refill;
+    for (size_t i = 0; i < SERVER_LANES; i++) {
+        if (up->blob[i].ask != SERVER_BLOB_NOTHING)
+            t->blob[i] = up->blob[i];
+    }
 }
 
 /* The session says why it ends; where it is the peer's identity, what to do about it. */
@@ -136,7 +157,7 @@ static int step(struct ferry *f, struct server_event *ev, struct arena *a, struc
     ev->codec = &f->codec;
     server_session_step(&f->session, ev, &f->up);
     note(f, t);
-    ret = put_out(f, ev->kind, err);
+    ret = put_out(f, ev, err);
     if (ret != 0)
         return ret;
     if (f->session.state == SERVER_FORKED)
@@ -305,8 +326,31 @@ static int do_refill(struct ferry *f, const struct server_update *up, struct are
     return ret;
 }
 
+/* The attachment's own trouble is its answer; the city's ends the whole. */
+static int do_blob(struct ferry *f, enum server_lane_name lane,
+                   const struct server_blob_want *want, struct buf *bytes, struct server_event *ev,
+                   struct err *err)
+{
+    struct bundle_blobs b = {f->o.city, f->o.blobs, f->claim.site};
+    struct err why = {.ret = 0};
+    int ret;
+
+    buf_clear(bytes);
+    ev->kind = SERVER_BLOB;
+    bundle_blob(&b, lane, want, bytes, &ev->blob, &why);
+    ret = ev->blob.ret;
+    if (ret != E_IO && ret != E_FULL && ret != E_READONLY && ret != E_NOMEM)
+        return 0;
+    *err = why;
+    return err->ret == ret ? ret : err_set(err, ret, NULL);
+}
+
 static bool is_empty(const struct todo *t)
 {
+    for (size_t i = 0; i < SERVER_LANES; i++) {
+        if (t->blob[i].ask != SERVER_BLOB_NOTHING)
+            return false;
+    }
     return t->ask == NULL && t->submit_count == 0 && !t->read && t->refusals_from == 0 &&
            t->renew == NULL && t->ack == NULL && t->refill.refill.body == NULL;
 }
@@ -347,6 +391,12 @@ static int do_next(struct ferry *f, struct todo *t, struct arena *a, struct bodi
     if (now.refusals_from != 0) {
         t->refusals_from = 0;
         return do_refusals(f, now.refusals_from, ev, err);
+    }
+    for (size_t i = 0; i < SERVER_LANES; i++) {
+        if (now.blob[i].ask == SERVER_BLOB_NOTHING)
+            continue;
+        t->blob[i].ask = SERVER_BLOB_NOTHING;
+        return do_blob(f, (enum server_lane_name)i, &now.blob[i], &b->body, ev, err);
     }
     t->read = false;
     return do_read(f, &now, &b->body, ev, err);
@@ -441,6 +491,23 @@ static bool is_asked_for(const struct ferry *f, const Ztc__Refill *m)
     return false;
 }
 
+/* Chunks of an attachment that is here already, or may not come, are passed over. */
+static bool is_wanted(const struct ferry *f, const Ztc__BlobChunk *m)
+{
+    const struct server_lane *l = &f->session.lanes[SERVER_LANE_UP];
+
+    return l->state == SERVER_LANE_ASKED &&
+           memcmp(l->attachment.b, m->attachment.data, ID_SIZE) == 0;
+}
+
+/* Kept for the answer: 1, the machine has nothing to do with it yet. */
+static int note_want(struct ferry *f, const Ztc__Frame *m)
+{
+    if (f->blobs.len < BLOBS_MAX)
+        frame_put(&f->blobs, m);
+    return f->blobs.ret == 0 ? 1 : f->blobs.ret;
+}
+
 /* May it come now? 1: it is passed over. */
 static int admit(struct ferry *f, const Ztc__Frame *m, struct arena *a, struct err *err)
 {
@@ -460,6 +527,15 @@ static int admit(struct ferry *f, const Ztc__Frame *m, struct arena *a, struct e
         return served && m->refused_ack->first_n < f->session.expect_n ? 0 : 1;
     case ZTC__FRAME__KIND_REFILL:
         return is_asked_for(f, m->refill) ? 0 : 1;
+    case ZTC__FRAME__KIND_BLOB_HAVE:
+    case ZTC__FRAME__KIND_BLOB_DONE:
+        return served ? 0 : 1;
+    case ZTC__FRAME__KIND_BLOB_CHUNK:
+        return served && is_wanted(f, m->blob_chunk) ? 0 : 1;
+    case ZTC__FRAME__KIND_BLOB_WANT:
+        if (!served)
+            return 1;
+        return f->o.out == NULL ? note_want(f, m) : 0;
     default:
         return err_set(err, E_PROTOCOL, NULL);
     }
@@ -475,4 +551,19 @@ int ferry_frame(struct ferry *f, Ztc__Frame *m, struct arena *a, struct err *err
     if (ret == 0)
         ret = run(f, &ev, a, err);
     return ret == 1 ? 0 : ret;
+}
+
+int ferry_drained(struct ferry *f, struct arena *a, struct err *err)
+{
+    struct server_event ev = {.kind = SERVER_DRAINED};
+
+    return run(f, &ev, a, err);
+}
+
+bool ferry_goes_on(const struct ferry *f, uint64_t *ret_offset)
+{
+    const struct server_lane *l = &f->session.lanes[SERVER_LANE_DOWN];
+
+    *ret_offset = l->offset;
+    return l->state == SERVER_LANE_OPEN && f->out_bytes < f->o.out_max;
 }

@@ -16,7 +16,8 @@ struct ferry_options {
     /* Frames that go out. NULL: nobody reads them, and no entries are read for them. */
     int (*out)(void *ctx, struct slice frames, struct err *err);
     void *ctx;
-    uint64_t out_max; /* bytes, after which no more entries are read */
+    uint64_t out_max; /* bytes, after which no more entries and attachments are read */
+    const char *blobs; /* root of the attachments' files */
 };
 
 struct ferry {
@@ -25,6 +26,8 @@ struct ferry {
     uint64_t taken, refused, entries; /* changes, and entries that went out */
     struct buf renewed;               /* the Frame that answers a Renew; empty: none */
     struct cert *issued;              /* the certificate in it */
+    struct buf blobs;                 /* Frames for the answer: what became of attachments, what is asked for */
+    uint64_t blobs_taken;             /* attachments that are here now */
     bool recovering;                  /* the city takes no changes now */
     bool refilling;                   /* nor these: the county has more than a city that was restored */
 
@@ -52,5 +55,11 @@ void ferry_release(struct ferry *f);
  * since; A outlives the call. E_FORK, E_REVOKED, E_RECOVERING, E_BUNDLE_GAP; E_PROTOCOL, E_MALFORMED …:
  * what a session would say Bye with. */
 int ferry_frame(struct ferry *f, Ztc__Frame *m, struct arena *a, struct err *err);
+
+/* Everything that went out has been taken: attachments may follow. */
+int ferry_drained(struct ferry *f, struct arena *a, struct err *err);
+
+/* An attachment that a BlobWant asked for is not out to its end: its next byte. */
+bool ferry_goes_on(const struct ferry *f, uint64_t *ret_offset);
 
 #endif

@@ -33,6 +33,8 @@ static int read_bundle(sqlite3_stmt *st, struct arena *a, struct city_bundle *re
     ret->renewed_until = (msec_t)sqlite3_column_int64(st, 4);
     if (print.len == HASH_SIZE)
         memcpy(ret->renewed_print, print.p, HASH_SIZE);
+    if (status == 0)
+        status = copy(st, 7, a, &ret->blobs);
     return status;
 }
 
@@ -70,5 +72,7 @@ int city_bundle_put(struct city *c, const struct replica_row *r, const struct ci
     }
     sql_bind_int(st, 6, (int64_t)b->renewed_until);
     sql_bind_int(st, 8, (int64_t)b->given_at);
+    if (b->blobs.len > 0)
+        sql_bind_blob(st, 9, b->blobs);
     return sql_run(st, err);
 }

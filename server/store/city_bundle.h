@@ -11,6 +11,7 @@ struct city_bundle {
     struct slice renewed; /* Frame with its length; empty: none */
     msec_t renewed_until;
     uint8_t renewed_print[HASH_SIZE];
+    struct slice blobs; /* Frames with their lengths: BlobDone to be told, BlobWant to be answered */
 };
 
 /* Slices lie in A; without A only the times are read. E_NOTFOUND: none was taken in. */

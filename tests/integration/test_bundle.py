@@ -1,10 +1,12 @@
 """An office without a line: everything travels in files, in any order, some of them lost, some twice."""
+import hashlib
 import json
 import shutil
 
 import pytest
 
 from conftest import MEMBER
+from test_attach import CHUNK, opinion, pdf, states
 from test_certificates import preload_works, shift  # noqa: F401  (a fixture)
 from test_recover import lose
 
@@ -366,3 +368,71 @@ def test_a_city_that_was_restored(city, make_county, carry, tmp_path):
     assert said["complete"] and names(city) == names(a) == ["丙丙", "乙乙", "甲甲"]
     city.start()
     check_even(city, a)
+
+
+def test_attachments_travel_in_files(city, make_county, carry, tmp_path):
+    """Up with their record in one bundle, down when asked for; 已全部上传 only when the city has them."""
+    a, b = make_county("a").enrol(city, SITE), make_county("b").enrol(city, SITE)
+    carry.round(a)
+    record = opinion(a)
+    files = [pdf(tmp_path / f"扫描{i}.pdf", size, i) for i, size in enumerate((1000, CHUNK, 3 * CHUNK + 5))]
+    ids = a.run("attach", record, *files, "--quiet").stdout.split()
+    up = carry.export(a)
+    assert carry.take(up)["attachments"] == 3
+    assert states(city, record) == ["uploaded"] * 3
+    assert not a.status()["complete"], "nothing is answered yet"
+    assert carry.take(up)["attachments"] == 0, "they are here already"
+    said = carry.give(a, carry.answer())
+    assert said["complete"] and said["attachments"] == 3
+    assert states(a, record) == ["uploaded"] * 3
+
+    b.sync()
+    city.stop()  # no line
+    assert "摆渡包" in b.run("fetch", ids[2], "--out", tmp_path / "out", expect=3).stderr
+    assert json.loads(b.run("bundle", "export", tmp_path / "b.up", "--json").stdout)["attachments_asked"] == 1
+    carry.take(tmp_path / "b.up")
+    down = carry.answer()
+    said = carry.give(b, down.parent / f"{down.name}.2")
+    assert said["attachments_fetched"] == 1
+    b.run("fetch", ids[2], "--out", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == files[2].read_bytes()
+    for side in (a, b, city):
+        side.run("verify")
+
+
+def test_an_attachment_that_is_gone(city, make_county, carry, tmp_path):
+    """It is told, and holds up nothing else."""
+    a = make_county("a").enrol(city, SITE)
+    carry.round(a)
+    record = opinion(a)
+    gone, kept = (pdf(tmp_path / f"{name}.pdf", 2000, i) for i, name in enumerate(("甲", "乙")))
+    a.run("attach", record, gone)
+    for whole in (a.dir / "blobs").glob("??/*"):
+        whole.unlink()
+    a.run("attach", record, kept)
+    assert carry.take(carry.export(a))["attachments"] == 1
+    assert city.json("status")["blobs_lost"] == 1
+    said = carry.give(a, carry.answer())
+    assert said["attachments"] == 1
+    assert sorted(states(a, record)) == ["lost", "uploaded"]
+    assert a.status()["blobs_pending"] == 0 and a.status()["blobs_lost"] == 1
+
+
+def test_a_large_attachment_goes_on_after_a_lost_answer(city, make_county, carry, tmp_path):
+    a, b = make_county("a").enrol(city, SITE), make_county("b").enrol(city, SITE)
+    carry.round(a)
+    attachment = a.run("attach", opinion(a), pdf(tmp_path / "大.pdf", 5 * CHUNK + 7), "--quiet").stdout.strip()
+    carry.take(carry.export(a))
+    b.sync()
+    city.stop()
+    b.run("fetch", attachment, "--out", tmp_path / "out", expect=3)
+    carry.take(carry.export(b))
+    carry.answer()  # lost
+    carry.take(carry.export(b))
+    down = carry.answer()
+    down = down.parent / f"{down.name}.2"
+    assert carry.give(b, down)["attachments_fetched"] == 1
+    assert carry.give(b, down)["attachments_fetched"] == 0, "it is here already"
+    b.run("fetch", attachment, "--out", tmp_path / "out")
+    assert hashlib.sha256((tmp_path / "out").read_bytes()).digest() == \
+        hashlib.sha256((tmp_path / "大.pdf").read_bytes()).digest()
