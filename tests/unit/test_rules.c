@@ -1,4 +1,7 @@
-/* The city's rules, driven by acts of people through the real judge on a store in a scratch file. */
+/* The city's rules, driven by acts of people through the real judge on a store in a scratch file.
+ *
+ * Called with "faults" it tells the same stories, but lets every act first fail at each piece of memory and
+ * at each statement: no act may be judged halfway, and the story goes on as if nothing had been. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,11 +15,14 @@
 #include "common/catalogue/mirror.h"
 #include "common/crypto/hash.h"
 #include "server/store/city.h"
+#include "tests/lib/trip.h"
 
 #define GY     431021u
 #define ZX     431081u
 #define START  1772690400000ull /* 2026-03-05 14:00 in Chenzhou, a Thursday */
 #define DAY_MS 86400000ull
+
+#define FAULTS_DENSE 200u /* so many places one after another */
 
 /* ---- fixture ---- */
 
@@ -26,6 +32,7 @@ struct world {
     struct random_seeded seed;
     struct arena a;
     msec_t now;
+    bool faults;    /* each act fails first, everywhere */
     struct err err; /* of the last refused act */
     struct actor gy, zx, own, liaison, committee, office, leader;
     struct id term, sector, gov[4];
@@ -87,6 +94,43 @@ static void put_fields(struct world *w, const struct actor *who, struct change *
     }
 }
 
+static int judge_and_undo(struct world *w, const struct actor *who, struct change c)
+{
+    struct act act = {.changes = &c, .n = 1, .actor = *who};
+    int ret;
+
+    w->err = (struct err){.ret = 0};
+    trip_pause();
+    assert_int_equal(city_begin(w->c, w->now, &w->err), 0);
+    trip_resume();
+    ret = city_act(w->c, &act, &w->err);
+    city_rollback(w->c);
+    return ret;
+}
+
+/* Each place where KIND can fail, the later ones not all. A fault is told as itself, or, where the act can
+ * do without, changes nothing of the verdict. */
+static void fail_everywhere(struct world *w, const struct actor *who, const struct change *c,
+                            enum trip kind)
+{
+    const int told = kind == TRIP_MEMORY ? E_NOMEM : E_IO, verdict = judge_and_undo(w, who, *c);
+    unsigned hits = 1;
+
+    for (unsigned n = 1; hits > 0; n += 1 + n / FAULTS_DENSE) {
+        int ret;
+
+        trip_set(kind, n);
+        ret = judge_and_undo(w, who, *c);
+        hits = trip_hits();
+        trip_set(kind, 0);
+        if (ret != verdict && (hits == 0 || ret != told))
+            fail_msg("fault %u of kind %u: %s instead of %s", n, kind, err_code(ret),
+                     err_code(verdict));
+        if (ret != 0 && (w->err.ret != ret || w->err.text[0] == '\0'))
+            fail_msg("fault %u of kind %u: told without a sentence", n, kind);
+    }
+}
+
 static int run(struct world *w, const struct actor *who, struct change *c)
 {
     struct act act = {.changes = c, .n = 1, .actor = *who};
@@ -94,6 +138,10 @@ static int run(struct world *w, const struct actor *who, struct change *c)
 
     c->seen = UINT64_MAX >> 1;
     w->now += 1000;
+    if (w->faults) {
+        fail_everywhere(w, who, c, TRIP_MEMORY);
+        fail_everywhere(w, who, c, TRIP_SQL);
+    }
     w->err = (struct err){.ret = 0};
     assert_int_equal(city_begin(w->c, w->now, &w->err), 0);
     ret = city_act(w->c, &act, &w->err);
@@ -338,6 +386,14 @@ static int setup(void **state)
     w->zx.account = by_system(w, "user_account", ZX, NULL, "login", "clerk");
     *state = w;
     return 0;
+}
+
+static int setup_faults(void **state)
+{
+    int ret = setup(state);
+
+    ((struct world *)*state)->faults = ret == 0;
+    return ret;
 }
 
 static int teardown(void **state)
@@ -1389,7 +1445,7 @@ static void test_rules__random_deeds_keep_mirrors(void **state)
     assert_true(k.done > 100);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_rules__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -1419,5 +1475,34 @@ int main(void)
         TEST(random_deeds_keep_mirrors),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+#define FAULTS(name) cmocka_unit_test_setup_teardown(test_rules__##name, setup_faults, teardown)
+    const struct CMUnitTest with_faults[] = {
+        FAULTS(proposal_goes_the_whole_way),
+        FAULTS(public_opinion_is_issued_and_handled),
+        FAULTS(micro_suggestion_takes_the_short_way),
+        FAULTS(special_report_is_closed_after_issue),
+        FAULTS(refusals_tell_the_reason),
+        FAULTS(correction_returns_to_the_same_case),
+        FAULTS(returned_before_routing),
+        FAULTS(giving_up_withdraws_the_case),
+        FAULTS(conversion_with_consent),
+        FAULTS(withdrawal_closes_everything),
+        FAULTS(not_public_without_leave),
+        FAULTS(merged_across_counties),
+        FAULTS(unmerged_case_stands_alone),
+        FAULTS(duplicate_follows_the_surviving_case),
+        FAULTS(joint_and_separate_handling),
+        FAULTS(decline_and_reassign),
+        FAULTS(extension),
+        FAULTS(second_round),
+        FAULTS(one_case_a_submission),
+        FAULTS(working_days_know_holidays),
+        FAULTS(settings_are_the_citys),
+        FAULTS(member_cards_follow_members),
+        FAULTS(entries_wait_for_what_is_shared),
+    };
+
+    (void)argv;
+    return argc > 1 ? cmocka_run_group_tests(with_faults, NULL, NULL)
+                    : cmocka_run_group_tests(tests, NULL, NULL);
 }
