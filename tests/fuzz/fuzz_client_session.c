@@ -43,6 +43,13 @@ enum step {
     STEP_DIFFERS,
     STEP_TELL,
     STEP_DIGESTED,
+    STEP_LIFE, /* of the city, or of this computer: the Welcome to come */
+    STEP_GRANTED,
+    STEP_POINTS,
+    STEP_TAKEN,
+    STEP_REFILL_ASK,
+    STEP_REFILL,
+    STEP_GO_BACK,
     STEPS
 };
 
@@ -58,6 +65,12 @@ struct world {
     struct client_ledger ledger;
     bool checking, loading, requesting, keeping;
     uint8_t standing;
+    bool restored, forked; /* of the Welcome to come */
+    bool parting, becoming; /* points are looked for, an identity is being taken */
+    uint64_t part_lo, part_hi;
+    bool refilling, going_back;
+    uint32_t refill_stream;
+    uint64_t refill_from, refill_upto;
     uint64_t load_from;
     uint32_t load_most;
     bool refusing;
@@ -113,6 +126,29 @@ static void note_asked(struct world *w)
         assert((up->digest.tell != NULL) != (up->digest.rows != NULL));
         assert((up->digest.rows != NULL) == (ask->n_ids > 0));
         w->comparing = true;
+    }
+    if (up->fork.wanted) {
+        assert(!w->parting && !w->becoming && up->fork.hi <= w->ledger.own_n);
+        w->parting = true;
+        w->part_lo = up->fork.lo;
+        w->part_hi = up->fork.hi;
+    }
+    if (up->take_identity.granted != NULL) {
+        assert(!w->parting && !w->becoming && up->take_identity.agreed_n == w->part_lo);
+        w->becoming = true;
+    }
+    if (up->refill.wanted) {
+        assert(!w->refilling && !w->going_back && up->refill.from_seq >= 1);
+        assert(up->refill.from_seq <= up->refill.upto_seq);
+        assert(up->refill.upto_seq <= (up->refill.stream == SITE ? 9u : 5u));
+        w->refilling = true;
+        w->refill_stream = up->refill.stream;
+        w->refill_from = up->refill.from_seq;
+        w->refill_upto = up->refill.upto_seq;
+    }
+    if (up->go_back != NULL) {
+        assert(!w->refilling && !w->going_back);
+        w->going_back = true;
     }
     assert(!w->comparing || (up->apply == NULL && up->store_refused == NULL));
     if (up->store_refused != NULL) {
@@ -191,7 +227,10 @@ static void give_welcome(struct world *w)
     m.frame_max = FRAME_MAX;
     m.ping_every = 30000;
     m.dead_after = 90000;
-    m.identity = (bits >> 1) % 8 == 7 ? ZTC__WELCOME__IDENTITY__AHEAD : ZTC__WELCOME__IDENTITY__SAME;
+    m.identity = w->forked                             ? ZTC__WELCOME__IDENTITY__FORKED
+                 : w->restored || (bits >> 1) % 8 == 7 ? ZTC__WELCOME__IDENTITY__AHEAD
+                                                       : ZTC__WELCOME__IDENTITY__SAME;
+    m.has_restored = m.restored = w->restored;
     m.accepted_chain = wire_data((struct slice){chains[bits >> 7], HASH_SIZE});
     m.has_standing = w->standing % 4 != 0;
     m.standing = (Ztc__Welcome__Standing)(w->standing % 4);
@@ -462,9 +501,116 @@ static void answer_digest(struct world *w, int ret)
     step(w, ev);
 }
 
+/* ---- another life ---- */
+
+static void give_granted(struct world *w)
+{
+    Ztc__NewIdentityGranted m = ZTC__NEW_IDENTITY_GRANTED__INIT;
+    Ztc__Renewed renewed = ZTC__RENEWED__INIT;
+    ProtobufCBinaryData ca = wire_data(slice_str("ca"));
+    uint8_t bits = rd_u8(&w->in);
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    if (bits & 1) {
+        renewed.has_certificate = true;
+        renewed.certificate = wire_data(slice_str("certificate"));
+        renewed.authorities = &ca;
+        renewed.n_authorities = 1;
+        m.renewed = &renewed;
+        m.has_k = true;
+        m.k = 2;
+    } else {
+        m.has_agreed_n = bits >> 1 & 1;
+        m.agreed_n = bits >> 2 & 7;
+    }
+    frame_put_new_identity_granted(&made, &m);
+    give_made(w, &made);
+}
+
+/* Every point there is, or the request where there are none. */
+static void answer_points(struct world *w, int ret)
+{
+    struct client_event ev = {.kind = CLIENT_FORK, .ret = ret};
+    struct client_point points[8] = {{.n = w->part_lo}};
+
+    if (!w->parting)
+        return;
+    w->parting = false;
+    assert(w->part_hi < 8);
+    ev.fork.points = points;
+    for (uint64_t n = w->part_lo + 1; n <= w->part_hi; n++)
+        points[ev.fork.n_points++].n = n;
+    if (ev.fork.n_points == 0) {
+        ev.fork.n_points = 1;
+        ev.fork.request = slice_str("request");
+    }
+    step(w, ev);
+}
+
+static void answer_taken(struct world *w, int ret)
+{
+    if (w->becoming)
+        step(w, (struct client_event){.kind = CLIENT_IDENTITY, .ret = ret});
+    else if (w->going_back)
+        step(w, (struct client_event){.kind = CLIENT_GONE_BACK, .ret = ret});
+    w->becoming = w->going_back = false;
+}
+
+static void give_refill_ask(struct world *w)
+{
+    Ztc__RefillAsk m = ZTC__REFILL_ASK__INIT;
+    uint8_t bits = rd_u8(&w->in);
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    m.stream = bits & 1 ? SITE : bits & 2 ? STREAM_CITY : STREAM_SHARED;
+    m.from_seq = bits >> 2 & 3;
+    m.upto_seq = bits >> 4;
+    frame_put_refill_ask(&made, &m);
+    give_made(w, &made);
+}
+
+static void answer_refill(struct world *w, int ret)
+{
+    struct client_event ev = {.kind = CLIENT_REFILL, .ret = ret};
+
+    if (!w->refilling)
+        return;
+    w->refilling = false;
+    ev.refill.stream = w->refill_stream;
+    ev.refill.first_seq = w->refill_from;
+    ev.refill.count = (uint32_t)(1 + rd_u8(&w->in) % (w->refill_upto + 1 - w->refill_from));
+    ev.refill.size = 100;
+    ev.refill.body = slice_str("compressed");
+    step(w, ev);
+}
+
+static void give_go_back(struct world *w)
+{
+    Ztc__GoBack m = ZTC__GO_BACK__INIT;
+    Ztc__Place place = ZTC__PLACE__INIT, *list[1] = {&place};
+    uint8_t bits = rd_u8(&w->in);
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    place.stream = bits & 1 ? SITE : bits & 2 ? STREAM_CITY : STREAM_SHARED;
+    place.seq = bits >> 4;
+    m.places = list;
+    m.n_places = 1;
+    frame_put_go_back(&made, &m);
+    give_made(w, &made);
+}
+
 static void fail_store(struct world *w)
 {
-    if (w->requesting)
+    if (w->parting)
+        answer_points(w, E_IO);
+    else if (w->becoming || w->going_back)
+        answer_taken(w, E_FULL);
+    else if (w->refilling)
+        answer_refill(w, E_IO);
+    else if (w->requesting)
         answer_request(w, E_NOMEM);
     else if (w->keeping)
         answer_kept(w, rd_u8(&w->in) % 2 != 0 ? E_FULL : E_AUTH);
@@ -604,6 +750,28 @@ static void one_step(struct world *w)
         break;
     case STEP_DIGESTED:
         answer_digest(w, 0);
+        break;
+    case STEP_LIFE:
+        w->restored = rd_u8(&w->in) % 2 != 0;
+        w->forked = !w->restored;
+        break;
+    case STEP_GRANTED:
+        give_granted(w);
+        break;
+    case STEP_POINTS:
+        answer_points(w, 0);
+        break;
+    case STEP_TAKEN:
+        answer_taken(w, 0);
+        break;
+    case STEP_REFILL_ASK:
+        give_refill_ask(w);
+        break;
+    case STEP_REFILL:
+        answer_refill(w, 0);
+        break;
+    case STEP_GO_BACK:
+        give_go_back(w);
         break;
     case STEP_END:
     case STEPS:

@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SITE       431021u
 #define ACCEPTED_N 3u
 #define STEPS_MAX  200u
+#define LOST_UPTO  13u /* entries that a restored city lacks end here */
 
 enum step {
     STEP_FRAME,
@@ -40,6 +41,11 @@ enum step {
     STEP_BLOB_ANSWER,
     STEP_ASK,
     STEP_TELL,
+    STEP_LIFE, /* of the facts to come: the city was restored, and what it lacks */
+    STEP_POINTS,
+    STEP_IDENTITY,
+    STEP_REFILL,
+    STEP_REFILLED,
     STEPS
 };
 
@@ -55,6 +61,9 @@ struct world {
     bool asked, reading, reading_refusals, issuing, telling;
     uint32_t told_stream;
     enum server_standing standing;
+    uint8_t life; /* 0: nothing was lost */
+    bool granting, with_request; /* an identity is being judged */
+    unsigned refilling; /* pieces with the store */
     uint64_t merging; /* the last n with the writer; 0: none */
     uint64_t from_seq, upto_seq;
     uint32_t stream;
@@ -110,6 +119,17 @@ static void note_asked(struct world *w)
     if (up->renew != NULL) {
         assert(!w->issuing && up->renew->csr.len > 0 && w->standing != SERVER_MAY_HAND_IN);
         w->issuing = true;
+    }
+    if (up->identity != NULL) {
+        assert(!w->granting && up->identity->n_points > 0 && w->standing != SERVER_MAY_HAND_IN);
+        w->granting = true;
+        w->with_request = up->identity->has_csr;
+    }
+    if (up->refill.body != NULL) {
+        assert(up->refill.stream == SITE || up->refill.stream == STREAM_SHARED);
+        assert(up->refill.first_seq >= up->refill.from_seq && up->refill.body->n_entries > 0);
+        assert(up->refill.first_seq + up->refill.body->n_entries - 1 <= LOST_UPTO);
+        w->refilling++;
     }
     if (up->read_refusals_from != 0) {
         assert(!w->reading_refusals);
@@ -296,6 +316,13 @@ static void answer_facts(struct world *w, int ret)
     f.n_signed_heads = 1;
     f.standing = w->standing;
     f.has_authorities = true;
+    f.restored = w->life != 0;
+    for (size_t i = 0; i < SERVER_STREAMS; i++) {
+        f.refill[i].from_seq = f.heads[i].seq + 1;
+        f.refill[i].upto_seq = w->life >> i & 1 ? LOST_UPTO : 0;
+        f.refill[i].back = w->life >> (2 + i) & 1;
+        f.refill[i].back_to = f.heads[i].seq;
+    }
     f.refusals = &refusal;
     f.n_refusals = 1;
     f.more_refusals = true;
@@ -446,9 +473,94 @@ static void answer_told(struct world *w, int ret)
     step(w, ev);
 }
 
+/* ---- another life ---- */
+
+static void give_points(struct world *w)
+{
+    Ztc__NewIdentity m = ZTC__NEW_IDENTITY__INIT;
+    Ztc__OwnPoint points[2] = {ZTC__OWN_POINT__INIT, ZTC__OWN_POINT__INIT};
+    Ztc__OwnPoint *list[2] = {&points[0], &points[1]};
+    uint8_t bits = rd_u8(&w->in);
+    struct buf made;
+
+    buf_init(&made, FRAME_MAX);
+    for (size_t i = 0; i < 2; i++) {
+        points[i].n = (bits & 3) + i;
+        points[i].chain = wire_data((struct slice){chains[i], HASH_SIZE});
+    }
+    m.points = list;
+    m.n_points = 1 + (bits >> 2 & 1);
+    m.has_replica = m.has_csr = bits >> 3 & 1;
+    m.replica = wire_data((struct slice){replica.b, ID_SIZE});
+    m.csr = wire_data(slice_str("request"));
+    frame_put_new_identity(&made, &m);
+    give_made(w, &made);
+}
+
+static void answer_points(struct world *w, int ret)
+{
+    const struct slice ca = slice_str("ca");
+    struct server_event ev = {.kind = SERVER_IDENTITY};
+    uint8_t bits = rd_u8(&w->in);
+
+    if (!w->granting)
+        return;
+    w->granting = false;
+    ev.identity.issued.ret = ret;
+    ev.identity.agrees = bits & 1;
+    ev.identity.agreed_n = bits >> 1 & 3;
+    ev.identity.k = w->with_request && ret == 0 ? 2 : 0;
+    ev.identity.issued.certificate = slice_str("certificate");
+    ev.identity.issued.authorities = &ca;
+    ev.identity.issued.n_authorities = 1;
+    step(w, ev);
+}
+
+/* Where it belongs, except where a byte says otherwise. */
+static void give_refill(struct world *w)
+{
+    uint8_t bits = rd_u8(&w->in);
+    const struct server_stream *t = &w->s.streams[bits & 1];
+    Ztc__Refill m = ZTC__REFILL__INIT;
+    struct buf plain, packed, made;
+
+    buf_init(&plain, WIRE_BODY_MAX);
+    buf_init(&packed, FRAME_MAX);
+    buf_init(&made, FRAME_MAX);
+    m.stream = bits >> 4 == 15 ? STREAM_CITY : t->stream;
+    m.first_seq = (w->s.state == SERVER_REFILLING ? t->ask_from : 6) + (bits >> 4 == 14);
+    m.count = 1 + (bits >> 1 & 3);
+    for (uint32_t i = 0; i < m.count; i++)
+        body_put_entry(&plain, 1, slice_str("verdict"), bits >> 4 == 13, slice_str("bytes"),
+                       (struct slice){NULL, 0});
+    m.size = (uint32_t)plain.len + (bits >> 4 == 12);
+    if (body_compress(&w->codec, buf_slice(&plain), &packed) == 0) {
+        m.body = wire_data(buf_slice(&packed));
+        frame_put_refill(&made, &m);
+        give_made(w, &made);
+    }
+    buf_release(&plain);
+    buf_release(&packed);
+}
+
+static void answer_refill(struct world *w, int ret)
+{
+    struct server_event ev = {.kind = SERVER_REFILLED};
+
+    if (w->refilling == 0)
+        return;
+    w->refilling--;
+    ev.refilled.ret = ret;
+    step(w, ev);
+}
+
 static void fail_store(struct world *w)
 {
-    if (w->telling)
+    if (w->refilling > 0)
+        answer_refill(w, rd_u8(&w->in) % 2 != 0 ? E_AUTH : E_IO);
+    else if (w->granting)
+        answer_points(w, E_IO);
+    else if (w->telling)
         answer_told(w, E_IO);
     else if (w->issuing)
         answer_renewed(w, E_FULL);
@@ -592,6 +704,22 @@ static void one_step(struct world *w)
         break;
     case STEP_TELL:
         answer_told(w, 0);
+        break;
+    case STEP_LIFE:
+        if (!w->asked && w->s.state < SERVER_ADMITTING)
+            w->life = rd_u8(&w->in) % 32;
+        break;
+    case STEP_POINTS:
+        give_points(w);
+        break;
+    case STEP_IDENTITY:
+        answer_points(w, 0);
+        break;
+    case STEP_REFILL:
+        give_refill(w);
+        break;
+    case STEP_REFILLED:
+        answer_refill(w, 0);
         break;
     case STEP_END:
     case STEPS:
