@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MESSAGE 100u
+#define MESSAGE  100u
+#define PAUSE_MS 20 /* between trips: as what is measured beside them, each begins on a machine at rest */
 
 static void fail(const char *what)
 {
@@ -85,6 +86,7 @@ static void serve(const struct pki *pki, int port_pipe)
 
 struct pinging {
     struct stream *stream;
+    uv_timer_t pause;
     double *seconds;
     unsigned n, done;
     size_t got;
@@ -101,10 +103,20 @@ static void send_one(struct pinging *p)
         fail("write");
 }
 
+static void on_pause(uv_timer_t *t)
+{
+    send_one(t->data);
+}
+
+static void rest(struct pinging *p)
+{
+    (void)uv_timer_start(&p->pause, on_pause, PAUSE_MS, 0); /* fails without a callback only */
+}
+
 static void on_open(void *ctx, const struct cert *peer)
 {
     (void)peer;
-    send_one(ctx);
+    rest(ctx);
 }
 
 static void on_data(void *ctx, struct slice data)
@@ -115,10 +127,12 @@ static void on_data(void *ctx, struct slice data)
     if (p->got < MESSAGE)
         return;
     p->seconds[p->done++] = gauge_now() - p->sent_at;
-    if (p->done < p->n)
-        send_one(p);
-    else
-        stream_close(p->stream);
+    if (p->done < p->n) {
+        rest(p);
+        return;
+    }
+    uv_close((uv_handle_t *)&p->pause, NULL);
+    stream_close(p->stream);
 }
 
 static void on_close(void *ctx, const struct err *why)
@@ -138,8 +152,10 @@ static void ping(const struct pki *pki, uint16_t port, struct pinging *p)
     struct net *net = NULL;
     uv_loop_t loop;
 
+    p->pause.data = p;
     if (uv_loop_init(&loop) != 0 || net_new(&loop, &net) != 0 ||
         tls_config_new(&params, &config, &err) != 0 ||
+        uv_timer_init(&loop, &p->pause) != 0 ||
         stream_connect(net, config, "127.0.0.1", port, PKI_NOW, 10000, &events, p, &p->stream,
                        &err) != 0)
         fail(err.text);
