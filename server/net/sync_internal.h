@@ -69,6 +69,7 @@ struct conn {
     bool reading;       /* a batch is under way at the reader */
     bool undrained;     /* unsent output, watched by `drains` */
     bool served;        /* was SERVING */
+    bool answered;      /* a push of its own since heads were last told */
     unsigned depth;     /* of steps within steps */
     unsigned held;      /* by callers that still need it */
     unsigned jobs;      /* under way anywhere */

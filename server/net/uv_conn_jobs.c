@@ -359,6 +359,7 @@ static void merge_done(struct write_job *job)
     if (job->ret != 0 && job->ret != E_CLOSED)
         log_warning("session %llu: push not taken -> ends code=%s cause=%s",
                     (unsigned long long)c->no, err_code(job->ret), job->err.text);
+    c->answered = true;
     tell_merged(j, job->ret);
     merge_free(j);
     conn_job_done(c);

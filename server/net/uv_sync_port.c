@@ -126,18 +126,29 @@ static const struct listener_events events = {
     .on_closed = on_listener_closed,
 };
 
-static void on_heads(void *ctx, const struct server_head *heads, size_t n)
+static void tell_heads(struct sync_port *p, const struct server_head *heads, size_t n, bool answered)
 {
-    struct sync_port *p = ctx;
-
     for (struct conn *c = p->conns, *next; c != NULL; c = next) {
         struct server_event ev = conn_event(c, SERVER_HEADS);
 
         next = c->next;
+        if (c->answered != answered)
+            continue;
         ev.heads.heads = heads;
         ev.heads.n_heads = n;
         conn_step(c, &ev);
     }
+}
+
+/* Who wrote has the change already and takes in its echo when there is time; the others wait for it. */
+static void on_heads(void *ctx, const struct server_head *heads, size_t n)
+{
+    struct sync_port *p = ctx;
+
+    tell_heads(p, heads, n, false);
+    tell_heads(p, heads, n, true);
+    for (struct conn *c = p->conns; c != NULL; c = c->next)
+        c->answered = false;
 }
 
 /* What the writer says of the store goes to every session. */
