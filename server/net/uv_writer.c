@@ -212,6 +212,8 @@ static void run_reads(struct writer *w, struct job_list *jobs)
     struct job_list done;
     struct write_job *job;
 
+    if (jobs->first == NULL)
+        return;
     list_init(&done);
     while ((job = list_pop(jobs)) != NULL) {
         job->now = w->clock();
