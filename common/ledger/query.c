@@ -310,8 +310,8 @@ int store_record_log(struct store *s, uint32_t stream, const struct id *id,
 
         arena_clear(&a);
         ret = log_read(s, st, &side, &e, err);
-        if (ret == 0)
-            ret = change_decode(&a, e.bytes, e.side, &c);
+        if (ret == 0 && (ret = change_decode(&a, e.bytes, e.side, &c)) != 0)
+            ret = err_set(err, ret, NULL);
         if (ret == 0 && id_eq(&c.record, id)) /* its bytes may also only refer to it */
             ret = cb(ctx, &e);
         if (ret != 0)
@@ -329,6 +329,7 @@ struct chained {
     const struct hasher *h;
     struct buf b;
     uint8_t state[HASH_SIZE];
+    struct err *err;
 };
 
 static int chain_row(void *ctx, struct row *row)
@@ -340,19 +341,17 @@ static int chain_row(void *ctx, struct row *row)
     buf_put(&d->b, d->state, HASH_SIZE);
     row_encode(&d->b, row);
     buf_u8(&d->b, row->pending);
-    if (d->b.ret == 0) {
-        struct slice all = buf_slice(&d->b);
-
-        d->h->digest(&all, 1, next);
-        memcpy(d->state, next, HASH_SIZE);
-    }
-    return d->b.ret;
+    if (d->b.ret != 0)
+        return err_set(d->err, d->b.ret, NULL);
+    d->h->digest(&(struct slice){d->b.p, d->b.len}, 1, next);
+    memcpy(d->state, next, HASH_SIZE);
+    return 0;
 }
 
 int store_projection_digest(struct store *s, const struct hasher *h, uint8_t ret[HASH_SIZE],
                             struct err *err)
 {
-    struct chained d = {.h = h};
+    struct chained d = {.h = h, .err = err};
     int status = 0;
 
     buf_init(&d.b, ROW_MAX);
@@ -361,7 +360,8 @@ int store_projection_digest(struct store *s, const struct hasher *h, uint8_t ret
             status = store_row_each(s, catalogue_kinds[i], chain_row, &d, err);
     }
     buf_release(&d.b);
-    memcpy(ret, d.state, HASH_SIZE);
+    if (status == 0)
+        memcpy(ret, d.state, HASH_SIZE);
     return status;
 }
 
