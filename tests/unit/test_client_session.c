@@ -1091,6 +1091,60 @@ static void test_client_session__gone(void **state)
     assert_int_equal(f->s.cause, E_CLOSED);
 }
 
+/* ---- out of place ---- */
+
+/* Before Welcome nothing may come but Welcome and Bye; what only a county says may never come. */
+static void test_client_session__frames_out_of_place(void **state)
+{
+    static Ztc__Ping never_read = ZTC__PING__INIT;
+
+    (void)state;
+    for (int kind = ZTC__FRAME__KIND_PUSH; kind <= ZTC__FRAME__KIND_WINDOW; kind++) {
+        struct fixture *f;
+
+        if (kind == ZTC__FRAME__KIND_BYE || kind == 23)
+            continue;
+        assert_int_equal(setup((void **)&f), 0);
+        connect_city(f);
+        buf_clear(&f->story);
+        frame(f, kind, &never_read);
+        expect_bye(f, "ZT-PROTOCOL");
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
+/* Answers of the store that come when the session is closing change nothing more. */
+static void test_client_session__answers_too_late(void **state)
+{
+    struct fixture *f = *state;
+
+    serve(f, 1);
+    step(f, (struct client_event){.kind = CLIENT_BROKEN, .ret = E_MALFORMED});
+    expect_bye(f, "ZT-MALFORMED");
+    for (int kind = CLIENT_FRAME; kind <= CLIENT_END; kind++) {
+        if (kind != CLIENT_TIMER)
+            step(f, (struct client_event){.kind = (enum client_event_kind)kind,
+                                          .ledger = f->facts.ledger});
+        if (buf_slice(&f->story).len > 0)
+            fail_msg("event %d: %s", kind, buf_cstr(&f->story));
+    }
+    assert_int_equal(f->s.state, CLIENT_CLOSING);
+    assert_int_equal(f->s.cause, E_MALFORMED);
+}
+
+/* A person has to act where trying again cannot help. */
+static void test_client_backoff__helps(void **state)
+{
+    static const int never[] = {E_FORK, E_REVOKED, E_VERSION, E_AUTH, E_DENIED, E_EXPIRED};
+    static const int often[] = {0, E_IO, E_FULL, E_BUSY, E_TIMEOUT, E_UNREACHABLE, E_RECOVERING};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        assert_false(client_backoff_helps(never[i]));
+    for (size_t i = 0; i < sizeof often / sizeof *often; i++)
+        assert_true(client_backoff_helps(often[i]));
+}
+
 /* Doubling with jitter, within bounds, never before the city said. */
 static void test_client_backoff__bounds(void **state)
 {
@@ -1143,7 +1197,10 @@ int main(void)
         T(hold_is_over),
         T(bye),
         T(gone),
+        T(frames_out_of_place),
+        T(answers_too_late),
         cmocka_unit_test(test_client_backoff__bounds),
+        cmocka_unit_test(test_client_backoff__helps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

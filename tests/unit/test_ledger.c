@@ -226,6 +226,110 @@ static void test_change__side_must_fit(void **state)
     buf_clear(&f->out);
 }
 
+enum { SIDE_OPEN = 1, SIDE_SEALED = 2 }; /* docs/ledger.md */
+
+/* A field's form, and what it holds; the sample's field 12 alone has something beside the bytes. */
+static void put_side(struct buf *out, uint32_t tag, uint8_t form, const struct value *v)
+{
+    const uint8_t salt[SALT_SIZE] = {7};
+
+    buf_varint(out, tag);
+    buf_u8(out, form);
+    if (form == SIDE_OPEN)
+        buf_put(out, salt, SALT_SIZE);
+    if (form == SIDE_SEALED)
+        buf_varint(out, 4);
+    if (form == SIDE_SEALED)
+        buf_put(out, "seal", 4);
+    else
+        value_encode(out, v);
+}
+
+/* Beside the bytes stands the value, or its seal, of hashed fields only, each once, in order, whole. */
+static void test_change__side_canonical(void **state)
+{
+    static const struct {
+        uint32_t tag, again; /* 0: not again */
+        uint8_t form;
+        enum value_type type;
+        int ret;
+    } cases[] = {
+        {12, 0, SIDE_OPEN, V_TEXT, 0},          {12, 0, SIDE_SEALED, V_TEXT, 0},
+        {12, 0, SIDE_OPEN, V_NULL, 0},          {12, 0, SIDE_OPEN, V_SEALED, E_MALFORMED},
+        {12, 0, SIDE_OPEN, V_ERASED, E_MALFORMED}, {12, 0, 9, V_TEXT, E_MALFORMED},
+        {5, 0, SIDE_OPEN, V_TEXT, E_MALFORMED}, {99, 0, SIDE_OPEN, V_TEXT, E_MALFORMED},
+        {12, 12, SIDE_OPEN, V_TEXT, E_MALFORMED},
+    };
+    struct fixture *f = *state;
+    struct field_change fields[4];
+    struct change c = sample(fields), back;
+    struct buf side;
+
+    buf_init(&side, 4096);
+    buf_clear(&f->out);
+    change_encode(&f->out, &c);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct value v = {.type = cases[i].type, .s = slice_str("路灯")};
+
+        buf_clear(&side);
+        put_side(&side, cases[i].tag, cases[i].form, &v);
+        if (cases[i].again != 0)
+            put_side(&side, cases[i].again, cases[i].form, &v);
+        if (change_decode(&f->a, buf_slice(&f->out), buf_slice(&side), &back) != cases[i].ret)
+            fail_msg("case %zu", i);
+        for (size_t len = 1; cases[i].ret == 0 && len < side.len; len++)
+            assert_int_equal(change_decode(&f->a, buf_slice(&f->out), (struct slice){side.p, len}, &back),
+                             E_MALFORMED);
+    }
+    buf_release(&side);
+    buf_clear(&f->out);
+}
+
+/* Numbers of every length, nothing, and texts of every length commit to themselves alone. */
+static void test_change__commits_to_the_value(void **state)
+{
+    const struct hasher *h = hasher_of(HASH_SM3);
+    static const int64_t numbers[] = {0, -1, 1, 63, 64, -64, -65, INT64_MAX, INT64_MIN};
+    static uint8_t text[300];
+    const uint8_t salt[SALT_SIZE] = {7};
+    uint8_t seen[16][HASH_SIZE];
+    struct value v = value_null();
+    size_t n = 0;
+
+    (void)state;
+    change_commit_value(h, salt, &v, seen[n++]);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        v = value_int(numbers[i]);
+        change_commit_value(h, salt, &v, seen[n++]);
+    }
+    for (size_t len = 0; len <= sizeof text; len += sizeof text / 2) {
+        v = (struct value){.type = V_TEXT, .s = {text, len}};
+        change_commit_value(h, salt, &v, seen[n++]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(seen[i], seen[k], HASH_SIZE);
+    }
+}
+
+/* A change needs the catalogue that knows its kind and its fields, no newer one. */
+static void test_change__needs_a_catalogue(void **state)
+{
+    struct field_change file = {.tag = TAG_HISTORIC_FILE, .form = FORM_SET};
+    struct change c = {.kind = 22, .op = OP_CREATE, .fields = &file};
+
+    (void)state;
+    assert_int_equal(change_needs(&c), 1);
+    c.n_fields = 1;
+    assert_int_equal(change_needs(&c), 3);
+    c.n_fields = 0;
+    for (unsigned i = 0; i < catalogue_n_since; i++) {
+        c.kind = catalogue_since[i].kind;
+        if (catalogue_since[i].field == 0)
+            assert_int_equal(change_needs(&c), catalogue_since[i].version);
+    }
+}
+
 static void test_verdict__golden(void **state)
 {
     struct fixture *f = *state;
@@ -665,6 +769,21 @@ static void test_row__only_canonical(void **state)
     assert_int_equal(row_decode(&f->a, good, &row), E_VERSION);
 }
 
+/* An unknown field that is damaged is not passed on. */
+static void test_row__unknown_damaged(void **state)
+{
+    struct fixture *f = *state;
+    struct id id = id_of(0x33);
+    struct row *row = row_new(&f->a, catalogue_kind(22), &id);
+
+    row->unknown = slice_hex(&f->a, "84070203e696"); /* a text of three bytes, cut */
+    buf_clear(&f->out);
+    row_encode(&f->out, row);
+    assert_int_equal(f->out.ret, E_CORRUPT);
+    f->out.ret = 0;
+    buf_clear(&f->out);
+}
+
 static void test_digest__golden(void **state)
 {
     const struct hasher *h = hasher_of(HASH_SHA256);
@@ -710,6 +829,10 @@ int main(void)
         cmocka_unit_test(test_change__only_canonical),
         cmocka_unit_test(test_change__state_is_text),
         cmocka_unit_test(test_change__side_must_fit),
+        cmocka_unit_test(test_change__side_canonical),
+        cmocka_unit_test(test_change__commits_to_the_value),
+        cmocka_unit_test(test_change__needs_a_catalogue),
+        cmocka_unit_test(test_row__unknown_damaged),
         cmocka_unit_test(test_verdict__golden),
         cmocka_unit_test(test_chain__golden),
         cmocka_unit_test(test_own_chain__golden),

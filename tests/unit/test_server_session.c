@@ -987,6 +987,149 @@ static void test_server_session__is_small(void **state)
     assert_true(sizeof(struct server_session) <= 640);
 }
 
+/* ---- out of place ---- */
+
+/* What a county may say in a state; nothing else, however well it is made. */
+static const struct {
+    enum server_state state;
+    enum server_standing standing;
+    bool restored, forked;
+    int ret;
+    uint32_t may; /* bits of frame kinds */
+} places[] = {
+    {.state = SERVER_GREETING, .ret = E_PROTOCOL, .may = 1u << ZTC__FRAME__KIND_HELLO},
+    {.state = SERVER_RENEW_ONLY, .standing = SERVER_MAY_RENEW, .ret = E_EXPIRED,
+     .may = 1u << ZTC__FRAME__KIND_RENEW | 1u << ZTC__FRAME__KIND_PING},
+    {.state = SERVER_FORKED, .forked = true, .ret = E_FORK,
+     .may = 1u << ZTC__FRAME__KIND_NEW_IDENTITY | 1u << ZTC__FRAME__KIND_PING},
+    {.state = SERVER_REFILLING, .restored = true, .ret = E_PROTOCOL,
+     .may = 1u << ZTC__FRAME__KIND_REFILL | 1u << ZTC__FRAME__KIND_PING},
+};
+
+static void lead_to(struct fixture *f, size_t at)
+{
+    f->facts.standing = places[at].standing;
+    f->facts.restored = places[at].restored;
+    for (size_t i = 0; i < SERVER_STREAMS; i++)
+        f->facts.refill[i].from_seq = f->facts.refill[i].upto_seq = f->facts.heads[i].seq + 1;
+    if (places[at].forked)
+        f->facts.accepted_n = 9; /* more than it has */
+    if (places[at].state == SERVER_GREETING) {
+        open_as(f, SITE);
+    } else {
+        greet(f, hello());
+        tell_facts(f);
+    }
+    buf_clear(&f->story);
+    assert_int_equal(f->s.state, places[at].state);
+}
+
+static void test_server_session__frames_out_of_place(void **state)
+{
+    static Ztc__Ping never_read = ZTC__PING__INIT;
+
+    (void)state;
+    for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
+        for (int kind = ZTC__FRAME__KIND_HELLO; kind <= ZTC__FRAME__KIND_WINDOW; kind++) {
+            struct fixture *f;
+
+            if ((places[p].may >> kind & 1) != 0 || kind == ZTC__FRAME__KIND_BYE || kind == 23)
+                continue;
+            assert_int_equal(setup((void **)&f), 0);
+            lead_to(f, p);
+            frame(f, kind, &never_read);
+            expect_bye(f, err_code(places[p].ret));
+            assert_int_equal(teardown((void **)&f), 0);
+        }
+    }
+}
+
+/* Answers of the store that come when the session is closing: nothing more is asked, sent or closed. */
+static void test_server_session__answers_too_late(void **state)
+{
+    struct fixture *f = *state;
+    struct server_event end = {.kind = SERVER_END};
+
+    end.end.cause = E_REVOKED;
+    serve(f);
+    step(f, end);
+    expect_bye(f, "ZT-REVOKED");
+    for (int kind = SERVER_FRAME; kind <= SERVER_END; kind++) {
+        if (kind != SERVER_TIMER)
+            step(f, (struct server_event){.kind = (enum server_event_kind)kind});
+        if (buf_slice(&f->story).len > 0)
+            fail_msg("event %d: %s", kind, buf_cstr(&f->story));
+    }
+    assert_int_equal(f->s.state, SERVER_CLOSING);
+    assert_int_equal(f->s.cause, E_REVOKED);
+}
+
+/* ---- tables that differ ---- */
+
+static void told(struct fixture *f, int ret, uint64_t seq)
+{
+    struct server_event ev = {.kind = SERVER_TOLD};
+    struct server_told t = {.ret = ret, .seq = seq, .form = ZTC__DIGEST_TELL__FORM__KINDS,
+                            .list = slice_str("list")};
+
+    ev.told = &t;
+    step(f, ev);
+}
+
+static void ask_tables(struct fixture *f, uint32_t stream)
+{
+    Ztc__DigestAsk m = ZTC__DIGEST_ASK__INIT;
+
+    m.stream = stream;
+    frame(f, ZTC__FRAME__KIND_DIGEST_ASK, &m);
+}
+
+/* One question at a time, about streams that it has; a batch ends where the answer was read. */
+static void test_server_session__tables(void **state)
+{
+    struct fixture *f = *state;
+
+    serve(f);
+    ask_tables(f, SITE);
+    advance(f, 5, 8);
+    expect(f, ""); /* nothing is read meanwhile */
+    told(f, 0, 9);
+    expect(f, "digest_tell\nread 431021 8..8 echo above 1\n");
+    ask_tables(f, SITE);
+    buf_clear(&f->story);
+    ask_tables(f, SITE);
+    expect_bye(f, "ZT-PROTOCOL");
+}
+
+static void test_server_session__tables_refused(void **state)
+{
+    static const struct {
+        bool repaired, retired;
+        uint32_t stream;
+        int ret;
+    } cases[] = {
+        {false, false, 431081, E_DENIED}, {true, false, 431081, E_DENIED},
+        {false, true, SITE, E_PROTOCOL},  {true, true, SITE, E_PROTOCOL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Ztc__Repaired m = ZTC__REPAIRED__INIT;
+        struct fixture *f;
+
+        assert_int_equal(setup((void **)&f), 0);
+        f->facts.standing = cases[i].retired ? SERVER_MAY_HAND_IN : SERVER_FULL;
+        serve(f);
+        m.stream = cases[i].stream;
+        if (cases[i].repaired)
+            frame(f, ZTC__FRAME__KIND_REPAIRED, &m);
+        else
+            ask_tables(f, cases[i].stream);
+        expect_bye(f, err_code(cases[i].ret));
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(test_server_session__##name, setup, teardown)
@@ -1013,6 +1156,10 @@ int main(void)
         T(snapshot_in_trouble),
         T(no_memory),
         T(is_small),
+        T(frames_out_of_place),
+        T(answers_too_late),
+        T(tables),
+        T(tables_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
