@@ -1091,6 +1091,133 @@ static void test_client_session__gone(void **state)
     assert_int_equal(f->s.cause, E_CLOSED);
 }
 
+/* ---- tables that differ ---- */
+
+static void compared(struct fixture *f, uint32_t differs)
+{
+    struct client_event ev = {.kind = CLIENT_COMPARED};
+
+    ev.compared.differs = differs;
+    step(f, ev);
+}
+
+struct answer {
+    bool rows; /* RepairRows, else DigestTell */
+    uint32_t stream, kind;
+    uint64_t seq;
+};
+
+static void answer_tables(struct fixture *f, struct answer a)
+{
+    Ztc__DigestTell m = ZTC__DIGEST_TELL__INIT;
+    Ztc__RepairRows rows = ZTC__REPAIR_ROWS__INIT;
+
+    m.stream = rows.stream = a.stream;
+    m.has_kind = a.kind != 0;
+    m.kind = rows.kind = a.kind;
+    m.seq = rows.seq = a.seq;
+    m.form = ZTC__DIGEST_TELL__FORM__KINDS;
+    rows.covered = 1;
+    frame(f, a.rows ? ZTC__FRAME__KIND_REPAIR_ROWS : ZTC__FRAME__KIND_DIGEST_TELL,
+          a.rows ? (void *)&rows : (void *)&m);
+}
+
+/* Everything is here and answered; the site's tables are asked for. */
+static void ask_tables(struct fixture *f)
+{
+    f->facts.ledger = ledger(4, 4, 0);
+    memcpy(f->facts.acked_chain, chain_b, HASH_SIZE);
+    serve(f, 4);
+    compared(f, SITE);
+    expect(f, "digest_ask\n");
+}
+
+/* The answer waits until the cursor stands where it was read; what comes behind it waits for the comparison. */
+static void test_client_session__tables_at_one_moment(void **state)
+{
+    struct fixture *f = *state;
+
+    ask_tables(f);
+    answer_tables(f, (struct answer){.stream = SITE, .seq = 8});
+    assert_null(f->up.digest.ask);
+    entries(f, SITE, 8, 1, 9);
+    entries(f, SITE, 9, 1, 9);
+    expect(f, "apply 431021 8+1\n");
+    applied(f, SITE, 8, ledger(4, 4, 0));
+    assert_non_null(f->up.digest.tell);
+    assert_non_null(f->up.digest.ask);
+    expect(f, "");
+    compared(f, STREAM_SHARED); /* one after another */
+    expect(f, "");
+    step(f, (struct client_event){.kind = CLIENT_DIGESTED});
+    expect(f, "apply 431021 9+1\n");
+}
+
+/* An answer to another question, one of the past, or none that was asked. */
+static void test_client_session__tables_in_disorder(void **state)
+{
+    static const struct {
+        bool asked;
+        struct answer a;
+    } cases[] = {
+        {false, {.stream = SITE, .seq = 8}},
+        {true, {.stream = 431081, .seq = 8}},
+        {true, {.stream = STREAM_SHARED, .seq = 8}},
+        {true, {.stream = SITE, .seq = 8, .kind = 22}},
+        {true, {.stream = SITE, .seq = 6}},
+        {true, {.stream = SITE, .seq = 8, .rows = true}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture *f;
+
+        assert_int_equal(setup((void **)&f), 0);
+        ask_tables(f);
+        if (!cases[i].asked)
+            answer_tables(f, (struct answer){.stream = SITE, .seq = 8});
+        answer_tables(f, cases[i].a);
+        expect_bye(f, "ZT-PROTOCOL");
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
+/* Rows that were asked for do not come as sums; a batch may not step over the answer's moment. */
+static void test_client_session__tables_passed_over(void **state)
+{
+    struct client_event more = {.kind = CLIENT_DIGESTED};
+    struct fixture *f = *state;
+
+    ask_tables(f);
+    answer_tables(f, (struct answer){.stream = SITE, .seq = 7});
+    assert_non_null(f->up.digest.tell);
+    more.compared.more = true;
+    more.compared.next = (struct client_digest_ask){.stream = SITE, .kind = 22, .n_ids = 1};
+    step(f, more);
+    expect(f, "digest_ask\n");
+    answer_tables(f, (struct answer){.stream = SITE, .kind = 22, .seq = 8, .rows = true});
+    entries(f, SITE, 8, 2, 9);
+    applied(f, SITE, 9, ledger(4, 4, 0));
+    buf_clear(&f->story);
+    assert_int_equal(f->s.state, CLIENT_CLOSING);
+    assert_int_equal(f->s.cause, E_PROTOCOL);
+}
+
+static void test_client_session__tables_asked_as_rows(void **state)
+{
+    struct client_event more = {.kind = CLIENT_DIGESTED};
+    struct fixture *f = *state;
+
+    ask_tables(f);
+    answer_tables(f, (struct answer){.stream = SITE, .seq = 7});
+    more.compared.more = true;
+    more.compared.next = (struct client_digest_ask){.stream = SITE, .kind = 22, .n_ids = 1};
+    step(f, more);
+    buf_clear(&f->story);
+    answer_tables(f, (struct answer){.stream = SITE, .kind = 22, .seq = 8});
+    expect_bye(f, "ZT-PROTOCOL");
+}
+
 /* ---- out of place ---- */
 
 /* Before Welcome nothing may come but Welcome and Bye; what only a county says may never come. */
@@ -1197,6 +1324,10 @@ int main(void)
         T(hold_is_over),
         T(bye),
         T(gone),
+        T(tables_at_one_moment),
+        T(tables_in_disorder),
+        T(tables_passed_over),
+        T(tables_asked_as_rows),
         T(frames_out_of_place),
         T(answers_too_late),
         cmocka_unit_test(test_client_backoff__bounds),
