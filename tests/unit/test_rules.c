@@ -1163,6 +1163,119 @@ static void test_rules__member_cards_follow_members(void **state)
     assert_int_equal(find(w, "member_card", "name", value_str("周敏敏"), &rows), 0);
 }
 
+static void change_by_system(struct world *w, const char *kind, const struct id *id,
+                             enum change_op op, struct field_change *fields, size_t n)
+{
+    const struct actor system = {.site = SITE_CITY, .side = SIDE_CITY, .is_system = true};
+    struct change c = {.op = op, .kind = catalogue_kind_named(kind)->tag, .record = *id};
+
+    c.fields = fields;
+    c.n_fields = n;
+    MUST(w, run(w, &system, &c));
+}
+
+/* The city's own studios are shown to all counties while they run; the counties' are not. */
+static void test_rules__studio_cards_follow_studios(void **state)
+{
+    struct world *w = *state;
+    struct id own = by_system(w, "studio", SITE_CITY, "operating", "name", "市直工作室");
+    struct field_change name = {.tag = kind_field_named(catalogue_kind_named("studio"), "name")->tag,
+                                .form = FORM_SET, .v = value_str("市直第一工作室")};
+    struct field_change gone[] = {
+        {.tag = TAG_VOIDED, .form = FORM_SET, .v = value_int(1)},
+        {.tag = TAG_VOID_REASON, .form = FORM_SET, .v = value_str("合并")},
+    };
+    struct row **rows;
+
+    (void)by_system(w, "studio", GY, "operating", "name", "桂阳第二工作室");
+    assert_int_equal(find(w, "studio_card", "name", value_str("桂阳第二工作室"), &rows), 0);
+    assert_int_equal(find(w, "studio_card", "name", value_str("市直工作室"), &rows), 1);
+    assert_int_equal(rows[0]->stream, STREAM_SHARED);
+    change_by_system(w, "studio", &own, OP_SET, &name, 1);
+    assert_int_equal(find(w, "studio_card", "name", value_str("市直工作室"), &rows), 0);
+    assert_int_equal(find(w, "studio_card", "name", value_str("市直第一工作室"), &rows), 1);
+    change_by_system(w, "studio", &own, OP_VOID, gone, 2);
+    assert_int_equal(find(w, "studio_card", "name", value_str("市直第一工作室"), &rows), 0);
+}
+
+static void fields_of(struct world *w, const struct actor *who, struct change *c, ...)
+{
+    va_list ap;
+
+    va_start(ap, c);
+    put_fields(w, who, c, ap);
+    va_end(ap);
+}
+
+/* A file lies in the stream of what it hangs on, as whoever attaches it says. */
+static struct id attach(struct world *w, const char *kind, const struct id *to, const char *hash)
+{
+    struct change c = {.op = OP_CREATE, .kind = catalogue_kind_named("attachment")->tag};
+
+    c.stream = get(w, kind, to)->stream;
+    fields_of(w, &w->committee, &c, "target_kind", kind, "target_id", ref(w, to), "file_name",
+              "复文.pdf", "mime", "application/pdf", "size", "9", "hash", hash, (char *)NULL);
+    MUST(w, run(w, &w->committee, &c));
+    return c.record;
+}
+
+/* The reply's files hang on the answer, too, in the county's own stream; a file that was voided does not. */
+static void test_rules__answers_bring_their_files(void **state)
+{
+    struct world *w = *state;
+    struct id s = submit_by(w, &w->gy, &w->studio_gy, "proposal", "提案甲"), of = route(w, &s);
+    struct id t, reply, files[2];
+    struct field_change gone[] = {
+        {.tag = TAG_VOIDED, .form = FORM_SET, .v = value_int(1)},
+        {.tag = TAG_VOID_REASON, .form = FORM_SET, .v = value_str("传错了")},
+    };
+    const char *both;
+    struct row **rows;
+
+    file(w, &of);
+    t = task(w, "proposal_case", &of, 0, "single", "1", months(w, 3));
+    assign(w, &of, "single", months(w, 3));
+    DO(w, committee, "handling_task", &t, "signed", "signed_on", date(w, 0), "signed_by", "张三");
+    DO(w, committee, "handling_task", &t, "handling", "contact_person", "张三");
+    reply = draft_reply(w, &t, "A");
+    files[0] = attach(w, "reply", &reply,
+                      "aa00000000000000000000000000000000000000000000000000000000000000");
+    files[1] = attach(w, "reply", &reply,
+                      "bb00000000000000000000000000000000000000000000000000000000000000");
+    both = arena_printf(&w->a, "%s,%s", ref(w, &files[0]), ref(w, &files[1]));
+    DO(w, committee, "reply", &reply, NULL, "attachment", both);
+    change_by_system(w, "attachment", &files[1], OP_VOID, gone, 2);
+    DO(w, committee, "reply", &reply, NULL, "review_result", "通过");
+    DO(w, committee, "handling_task", &t, "replied", NULL);
+    assert_int_equal(find(w, "answer", "submission_id", value_id(&s), &rows), 1);
+    assert_int_equal(find(w, "attachment", "target_id", value_id(&rows[0]->id), &rows), 1);
+    assert_int_equal(rows[0]->stream, GY);
+    assert_text(rows[0], "file_name", "复文.pdf");
+    assert_text(rows[0], "hash", "aa00000000000000000000000000000000000000000000000000000000000000");
+}
+
+/* What came of a supervision is told once, when it comes. */
+static void test_rules__supervision_has_a_result(void **state)
+{
+    struct world *w = *state;
+    struct id s = submit_by(w, &w->gy, &w->studio_gy, "public_opinion", "信息乙"), of = route(w, &s), v;
+    size_t told;
+
+    DO(w, office, "info_case", &of, "screening", NULL);
+    told = trackings(w, &s);
+    ADD(w, office, "supervision", NULL, &v, "case_kind", "info_case", "case_id", ref(w, &of), "kind",
+        "phone", "on_date", date(w, 0), "content", "催办", "due_on", date(w, 9));
+    assert_told(w, &s, &told, "督办");
+    assert_text(last_tracking(w, &s), "next_due", date(w, 9));
+    DO(w, office, "supervision", &v, NULL, "requirement", "尽快");
+    assert_int_equal(trackings(w, &s), told);
+    DO(w, office, "supervision", &v, NULL, "result", "已整改");
+    assert_told(w, &s, &told, "督办");
+    assert_text(last_tracking(w, &s), "content", "“信息乙”的督办已有结果。");
+    DO(w, office, "supervision", &v, NULL, "result", "已全部整改");
+    assert_int_equal(trackings(w, &s), told);
+}
+
 static struct stream_head head_of(struct world *w, uint32_t stream)
 {
     struct stream_head h;
@@ -1471,6 +1584,9 @@ int main(int argc, char **argv)
         TEST(working_days_know_holidays),
         TEST(settings_are_the_citys),
         TEST(member_cards_follow_members),
+        TEST(studio_cards_follow_studios),
+        TEST(answers_bring_their_files),
+        TEST(supervision_has_a_result),
         TEST(entries_wait_for_what_is_shared),
         TEST(random_deeds_keep_mirrors),
     };
@@ -1499,6 +1615,9 @@ int main(int argc, char **argv)
         FAULTS(working_days_know_holidays),
         FAULTS(settings_are_the_citys),
         FAULTS(member_cards_follow_members),
+        FAULTS(studio_cards_follow_studios),
+        FAULTS(answers_bring_their_files),
+        FAULTS(supervision_has_a_result),
         FAULTS(entries_wait_for_what_is_shared),
     };
 
