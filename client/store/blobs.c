@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LIFE_ARENA 4096u
+#define META_LIFE  "blob_life" /* 16 bytes: the life of the city that knows what went up */
+
 /* One statement from text to end: attachments are few, and what uses this is not asked in a loop. */
 static int prepare(struct replica *r, const char *text, sqlite3_stmt **ret, struct err *err)
 {
@@ -110,6 +113,39 @@ int replica_blob_settle(struct replica *r, const struct id *attachment, enum blo
     sql_bind_text(st, 4, slice_str(code == NULL ? "" : code));
     sql_bind_int(st, 5, (int64_t)now);
     return run(st, err);
+}
+
+static int offer_again(struct replica *r, struct slice life, bool known, struct err *err)
+{
+    int ret = replica_begin(r, err);
+
+    if (ret != 0)
+        return ret;
+    if (known)
+        ret = sql_exec(store_db(r->store),
+                       "UPDATE blob SET state = 0, code = '' WHERE way = 1 AND state IN (1, 3)", err);
+    if (ret == 0)
+        ret = store_meta_put(r->store, META_LIFE, life, err);
+    if (ret == 0)
+        return replica_commit(r, err);
+    replica_rollback(r);
+    return ret;
+}
+
+int replica_blob_life(struct replica *r, const struct id *incarnation, struct err *err)
+{
+    struct slice now = {incarnation->b, ID_SIZE}, known;
+    bool same;
+    struct arena a;
+    int ret;
+
+    arena_init(&a, LIFE_ARENA);
+    ret = store_meta_get(r->store, META_LIFE, &a, &known, err);
+    same = ret == 0 && slice_eq(known, now);
+    arena_release(&a);
+    if (ret != 0 && ret != E_NOTFOUND)
+        return ret;
+    return same ? 0 : offer_again(r, now, ret == 0, err);
 }
 
 int replica_blob_get(struct replica *r, const struct id *attachment, enum blob_way way,

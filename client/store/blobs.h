@@ -34,6 +34,10 @@ int replica_blob_each(struct replica *r, enum blob_way way, bool all,
 int replica_blob_settle(struct replica *r, const struct id *attachment, enum blob_way way,
                         enum blob_state state, const char *code, msec_t now, struct err *err);
 
+/* The city says which life it is in. In a new one it may have forgotten what came after its backup: everything
+ * that went up, or was told to be lost, is offered again. */
+int replica_blob_life(struct replica *r, const struct id *incarnation, struct err *err);
+
 /* E_NOTFOUND when it was never noted. */
 int replica_blob_get(struct replica *r, const struct id *attachment, enum blob_way way,
                      struct blob_row *ret, struct err *err);

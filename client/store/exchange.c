@@ -170,10 +170,13 @@ int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct aren
                      struct client_event *ret, struct err *err)
 {
     const Ztc__SignedHead *witness = shown_head(welcome, STREAM_CITY);
-    int status = 0;
+    struct id life;
+    int status;
 
     ret->kind = CLIENT_COMPARED;
-    if (witness != NULL)
+    memcpy(life.b, welcome->incarnation.data, ID_SIZE);
+    status = replica_blob_life(r, &life, err);
+    if (status == 0 && witness != NULL)
         status = replica_witness(r, wire_slice(witness->head), wire_slice(witness->signature), err);
     if (status == 0 && !is_of_other_life(welcome))
         status = compare_stream(r, STREAM_SHARED, welcome, err);

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 
 from conftest import ZTCD, wait_until
+from test_attach import opinion, pdf, states
 
 MEMBER = ["gender=男", "level=county", "sector_id=经济", "unit_title=某公司经理", "expertise=经济管理",
           "phone=13812345678", "term_id=政协郴州市第五届委员会", "party=中共党员"]
@@ -180,3 +181,25 @@ def test_a_backup_that_follows(city, make_county, tmp_path):
     lose(city, copy)
     city.start()
     assert names(city) == ["甲一"] and city.json("recover")["missing"] == 0
+
+
+def test_files_come_back_too(city, make_county, tmp_path):
+    """What was handed in since the backup is handed in again, without anybody's doing."""
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    record = opinion(a)
+    city.run("user", "add", "wang", "--name", "王秘书", "--role", "liaison")
+    a.run("attach", record, pdf(tmp_path / "前.pdf", 3000, 1))
+    a.sync()
+    city.run("backup", tmp_path / "copy")
+    a.run("attach", record, pdf(tmp_path / "后.pdf", 5000, 2))
+    a.sync()
+    assert states(city, record) == ["uploaded"] * 2
+    shutil.rmtree(city.dir / "blobs")
+    lose(city, tmp_path / "copy")
+    city.start()
+    a.start()
+    assert wait_until(lambda: city.json("recover")["missing"] == 0)
+    city.run("recover", "--close", "--as", "wang")
+    assert wait_until(lambda: states(city, record) == ["uploaded"] * 2), states(city, record)
+    assert states(a, record) == ["uploaded"] * 2
