@@ -541,6 +541,7 @@ static void on_applied(struct client_session *s, const struct client_event *ev,
     }
     assert(t != NULL && ev->applied.seq > t->applied && ev->applied.seq <= t->arrived);
     t->applied = ev->applied.seq;
+    s->lanes[CLIENT_LANE_DOWN].look = true; /* the record of a file that is wanted may have come */
     client_digest_differs(s, ev->applied.differs);
     client_session_progress(s, ev->now);
 }
