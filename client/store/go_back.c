@@ -221,29 +221,39 @@ static int note_kept(struct cut *k)
     return ret;
 }
 
+static int put_before(sqlite3_stmt *st, uint64_t n, const uint8_t chain[HASH_SIZE],
+                      struct err *err)
+{
+    sql_bind_int(st, 1, (int64_t)n);
+    sql_bind_blob(st, 2, (struct slice){chain, HASH_SIZE});
+    return sql_run(st, err);
+}
+
 static int put_chain(struct cut *k)
 {
     static const char query[] =
         "UPDATE pending SET before = ?2, act_bytes = (SELECT sum(length(a.bytes)"
         " + coalesce(length(a.side), 0)) FROM pending a WHERE a.n BETWEEN pending.first_n AND"
         " pending.first_n + pending.act_len - 1) WHERE n = ?1";
+    static const char refused[] = "UPDATE refused_change SET before = ?2 WHERE n = ?1";
     uint8_t chain[HASH_SIZE];
-    sqlite3_stmt *st;
-    struct id first;
+    sqlite3_stmt *st = NULL, *st_refused = NULL;
+    struct id first = {.b = {0}};
     int ret = own_first(k->r, &first, k->err);
 
     if (ret == 0)
         ret = sql_prepare(k->r->db, query, &st, k->err);
-    if (ret != 0)
-        return ret;
+    if (ret == 0)
+        ret = sql_prepare(k->r->db, refused, &st_refused, k->err);
     own_chain_start(k->r->hasher, &first, chain);
     for (uint64_t n = 1; ret == 0 && n <= k->r->own.n; n++) {
-        sql_bind_int(st, 1, (int64_t)n);
-        sql_bind_blob(st, 2, (struct slice){chain, HASH_SIZE});
-        ret = sql_run(st, k->err);
+        ret = put_before(st, n, chain, k->err);
+        if (ret == 0)
+            ret = put_before(st_refused, n, chain, k->err);
         own_chain_next(k->r->hasher, chain, k->own[n - 1]);
     }
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    (void)sqlite3_finalize(st); /* these repeat the result of the step */
+    (void)sqlite3_finalize(st_refused);
     if (ret == 0 && memcmp(chain, k->r->own.chain, HASH_SIZE) != 0)
         ret = err_set(k->err, E_CORRUPT, "本机更改与其校验链不符");
     return ret;

@@ -21,7 +21,8 @@ static int take_chain(sqlite3_stmt *st, int column, uint8_t ret[HASH_SIZE], stru
 int identity_chain(struct replica *r, uint64_t n, uint8_t ret[HASH_SIZE], struct err *err)
 {
     static const char query[] = "SELECT before FROM pending WHERE n = ?1 + 1"
-                                " UNION ALL SELECT chain FROM own WHERE n = ?1";
+                                " UNION ALL SELECT before FROM refused_change WHERE n = ?1 + 1"
+                                " AND before IS NOT NULL UNION ALL SELECT chain FROM own WHERE n = ?1";
     sqlite3_stmt *st;
     int status = sql_prepare(r->db, query, &st, err);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 extern const char embed_0001_replica[], embed_0002_blob[], embed_0003_snapshot[],
-    embed_0004_repair[], embed_0005_identity[];
+    embed_0004_repair[], embed_0005_identity[], embed_0006_refused_before[];
 
 static const struct store_step steps[] = {
     {"0001_replica", embed_0001_replica},
@@ -15,6 +15,7 @@ static const struct store_step steps[] = {
     {"0003_snapshot", embed_0003_snapshot},
     {"0004_repair", embed_0004_repair},
     {"0005_identity", embed_0005_identity},
+    {"0006_refused_before", embed_0006_refused_before},
     {NULL, NULL},
 };
 
@@ -56,8 +57,8 @@ static const char *const statements[RS_COUNT] = {
     [RS_REFUSED_COUNT] = "SELECT count(*) FROM refused WHERE done_at = 0",
     [RS_CONFLICT_COUNT] = "SELECT count(*) FROM conflict WHERE state = 'open'",
     [RS_REFUSED_CHANGE_PUT] =
-        "INSERT INTO refused_change (n, bytes, side, hash)"
-        " SELECT n, bytes, side, hash FROM pending"
+        "INSERT INTO refused_change (n, bytes, side, hash, before)"
+        " SELECT n, bytes, side, hash, before FROM pending"
         " WHERE n BETWEEN ?1 AND ?2",
     [RS_REFUSED_CHANGE_GET] = "SELECT n, n, bytes, side, hash FROM refused_change WHERE n = ?1",
     [RS_REFUSED_CHANGE_DEL] = "DELETE FROM refused_change WHERE n = ?1",
