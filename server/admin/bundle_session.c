@@ -179,9 +179,8 @@ static int do_ask(struct ferry *f, const Ztc__Hello *m, struct server_event *ev,
         ret = facts_read(&f->facts, f->o.city, err);
     if (ret != 0)
         return err->ret == ret ? ret : err_set(err, ret, NULL);
-    facts_hearing(&f->facts, &f->hearing);
     f->recovering = f->facts.recovering;
-    if (f->o.out == NULL && (f->hearing.adopt_n != 0 || f->recovering))
+    if (facts_hearing(&f->facts, &f->hearing) && f->o.out == NULL)
         ret = hearing_keep(&f->hearing, f->o.city, err);
     memcpy(f->own_chain, f->facts.answer.accepted_chain, HASH_SIZE);
     memcpy(f->accepted_chain, f->own_chain, HASH_SIZE);

@@ -222,6 +222,7 @@ int facts_init(struct facts *f, const struct id *replica, const struct replica_c
     *f = (struct facts){.arena = a,
                         .replica = *replica,
                         .claim = *claim,
+                        .own_n = m->own_n,
                         .acked_n = m->has_acked_n ? m->acked_n : 0,
                         .unanswered_from = m->has_acked_n ? m->acked_n : UINT64_MAX,
                         .answer = {.catalogue = CATALOGUE_VERSION, .has_authorities = true}};
@@ -232,14 +233,22 @@ int facts_init(struct facts *f, const struct id *replica, const struct replica_c
     return take_heads(f, m);
 }
 
-void facts_hearing(const struct facts *f, struct hearing *ret)
+bool facts_hearing(const struct facts *f, struct hearing *ret)
 {
-    *ret = (struct hearing){.replica = f->replica, .adopt_n = f->adopt_n};
+    bool back = false;
+
+    *ret = (struct hearing){.replica = f->replica, .adopt_n = f->adopt_n, .own_n = f->own_n};
     for (size_t i = 0; i < SERVER_STREAMS + 1; i++) {
         ret->streams[i] = i == SERVER_STREAMS ? STREAM_CITY : facts_stream(f, i);
         ret->shown[i] = f->shown[i];
     }
     memcpy(ret->adopt_chain, f->acked_chain, HASH_SIZE);
+    for (size_t i = 0; i < SERVER_STREAMS; i++) {
+        ret->back[i] = f->answer.refill[i].back;
+        ret->back_to[i] = f->answer.refill[i].back_to;
+        back = back || ret->back[i];
+    }
+    return back || ret->adopt_n != 0 || f->recovering;
 }
 
 int hearing_keep(const struct hearing *h, struct city *city, struct err *err)
@@ -248,5 +257,9 @@ int hearing_keep(const struct hearing *h, struct city *city, struct err *err)
 
     if (ret == 0 && h->adopt_n != 0)
         ret = city_adopt(city, &h->replica, h->adopt_n, h->adopt_chain, err);
+    for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++) {
+        if (h->back[i])
+            ret = city_went_back(city, &h->replica, h->streams[i], h->back_to[i], h->own_n, err);
+    }
     return ret;
 }

@@ -38,7 +38,7 @@ struct facts {
     struct arena *arena;
     struct id replica;
     struct replica_claim claim;
-    uint64_t acked_n;
+    uint64_t own_n, acked_n;
     uint64_t unanswered_from; /* the same, where Hello said it; else UINT64_MAX */
     uint8_t acked_chain[HASH_SIZE];
     struct city_cursor witness; /* of `city`: its head only */
@@ -57,16 +57,20 @@ int facts_read(struct facts *f, struct city *city, struct err *err);
 /* `shared`, then the site's. */
 uint32_t facts_stream(const struct facts *f, size_t i);
 
-/* What a recovery keeps of a Hello, before anything else that the replica says is written. */
+/* What a restored city keeps of a Hello, before anything else that the replica says is written. */
 struct hearing {
     struct id replica;
     uint32_t streams[SERVER_STREAMS + 1];
     uint64_t shown[SERVER_STREAMS + 1];
     uint64_t adopt_n; /* 0: nothing */
     uint8_t adopt_chain[HASH_SIZE];
+    bool back[SERVER_STREAMS]; /* it goes back to these places, with changes up to own_n made before */
+    uint64_t back_to[SERVER_STREAMS];
+    uint64_t own_n;
 };
 
-void facts_hearing(const struct facts *f, struct hearing *ret);
+/* False: nothing of it is to be kept. */
+bool facts_hearing(const struct facts *f, struct hearing *ret);
 
 /* Inside a group. */
 int hearing_keep(const struct hearing *h, struct city *city, struct err *err);

@@ -133,7 +133,6 @@ int conn_note(struct conn *c, const Ztc__Repaired *m);
 
 /* The store begins a new life, which recovers. */
 void conn_freeze(struct sync_port *p);
-void conn_heard(struct conn *c, const struct hearing *h);
 int conn_refill(struct conn *c, const struct server_update *up);
 
 /* ---- uv_conn_renew.c ---- */

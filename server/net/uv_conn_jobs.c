@@ -17,6 +17,7 @@ struct facts_job {
     struct conn *conn;
     struct arena arena;
     struct facts facts;
+    struct hearing hearing; /* of it */
 };
 
 static int run_facts(struct write_job *job, struct city *city, struct err *err)
@@ -26,26 +27,21 @@ static int run_facts(struct write_job *job, struct city *city, struct err *err)
     return facts_read(&j->facts, city, err);
 }
 
-static void tell_hearing(struct facts_job *j)
+static int run_hearing(struct write_job *job, struct city *city, struct err *err)
 {
-    struct hearing h;
+    struct facts_job *j = (struct facts_job *)job;
+    int ret = hearing_keep(&j->hearing, city, err);
 
-    facts_hearing(&j->facts, &h);
-    if (h.adopt_n != 0 || j->facts.recovering)
-        conn_heard(j->conn, &h);
+    job->wrote = ret != 0;
+    return ret;
 }
 
-static void facts_done(struct write_job *job)
+static void answer_facts(struct write_job *job)
 {
     struct facts_job *j = (struct facts_job *)job;
     struct conn *c = j->conn;
     struct server_event ev = conn_event(c, SERVER_FACTS);
 
-    memcpy(c->own_chain, j->facts.answer.accepted_chain, HASH_SIZE);
-    if (job->ret == E_RECOVERING)
-        conn_freeze(c->port);
-    if (job->ret == 0)
-        tell_hearing(j);
     ev.facts.ret = job->ret;
     ev.facts.facts = &j->facts.answer;
     c->held++;
@@ -54,6 +50,23 @@ static void facts_done(struct write_job *job)
     arena_release(&j->arena);
     mem_free(j);
     conn_job_done(c);
+}
+
+/* What is to be kept is kept before the replica hears anything. */
+static void facts_done(struct write_job *job)
+{
+    struct facts_job *j = (struct facts_job *)job;
+    struct conn *c = j->conn;
+
+    memcpy(c->own_chain, j->facts.answer.accepted_chain, HASH_SIZE);
+    if (job->ret == E_RECOVERING)
+        conn_freeze(c->port);
+    if (job->ret != 0 || !facts_hearing(&j->facts, &j->hearing)) {
+        answer_facts(job);
+        return;
+    }
+    j->job = (struct write_job){.run = run_hearing, .done = answer_facts, .impatient = true};
+    writer_submit(c->port->writer, &j->job);
 }
 
 /* For what is handed back under it. */

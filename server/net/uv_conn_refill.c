@@ -43,49 +43,6 @@ void conn_freeze(struct sync_port *p)
     writer_submit(p->writer, &j->job);
 }
 
-/* ---- who was heard ---- */
-
-struct hearing_job {
-    struct write_job job;
-    struct conn *conn;
-    struct hearing h;
-};
-
-static int run_hearing(struct write_job *job, struct city *city, struct err *err)
-{
-    struct hearing_job *j = (struct hearing_job *)job;
-    int ret = hearing_keep(&j->h, city, err);
-
-    job->wrote = ret != 0;
-    return ret;
-}
-
-static void hearing_done(struct write_job *job)
-{
-    struct hearing_job *j = (struct hearing_job *)job;
-    struct conn *c = j->conn;
-
-    if (job->ret != 0 && c->stream != NULL) /* Welcome said what was not kept */
-        conn_end(c, job->ret, c->session.options->retry_after);
-    mem_free(j);
-    conn_job_done(c);
-}
-
-void conn_heard(struct conn *c, const struct hearing *h)
-{
-    struct hearing_job *j = mem_calloc(1, sizeof *j);
-
-    if (j == NULL) {
-        conn_end(c, E_NOMEM, c->session.options->retry_after);
-        return;
-    }
-    j->job = (struct write_job){.run = run_hearing, .done = hearing_done};
-    j->conn = c;
-    j->h = *h;
-    c->jobs++;
-    writer_submit(c->port->writer, &j->job);
-}
-
 /* ---- what is handed back ---- */
 
 struct refill_job {

@@ -12,7 +12,7 @@ extern const char embed_0102_certificate[];
 extern const char embed_0103_statement[];
 extern const char embed_0104_quarantine[];
 extern const char embed_0105_blob[], embed_0106_repair[], embed_0107_successor[], embed_0108_recover[],
-    embed_0109_bundle[], embed_0110_bundle_blobs[];
+    embed_0109_bundle[], embed_0110_bundle_blobs[], embed_0111_went_back[];
 
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
@@ -98,6 +98,8 @@ static const char *const statements[CS_COUNT] = {
         "WITH RECURSIVE line (no, id) AS (SELECT no, id FROM replica WHERE id = ?1 UNION SELECT r.no,"
         " r.id FROM replica r JOIN line l ON r.predecessor = l.no WHERE r.predecessor <> 0)"
         " SELECT id FROM line WHERE id <> ?1",
+    [CS_WENT_BACK_PUT] = "INSERT OR REPLACE INTO went_back (no, stream, seq, n) VALUES (?1, ?2, ?3, ?4)",
+    [CS_WENT_BACK_GET] = "SELECT min(seq) FROM went_back WHERE no = ?1 AND stream = ?2 AND n >= ?3",
     [CS_BUNDLE_GET] = "SELECT hello, certificate, at, renewed, renewed_until, renewed_print, given_at, blobs FROM bundle"
                       " WHERE no = ?1",
     [CS_BUNDLE_PUT] = "INSERT OR REPLACE INTO bundle (no, hello, certificate, at, renewed,"
@@ -151,6 +153,7 @@ static const struct store_step city_steps[] = {
     {"0108_recover", embed_0108_recover},
     {"0109_bundle", embed_0109_bundle},
     {"0110_bundle_blobs", embed_0110_bundle_blobs},
+    {"0111_went_back", embed_0111_went_back},
     {NULL, NULL},
 };
 

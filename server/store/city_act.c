@@ -461,6 +461,9 @@ int city_push_act(struct city *c, const struct id *replica, const struct act *ac
         return err_set(err, E_RECOVERING, NULL);
     if (!in_order(c, act))
         return err_set(err, E_PROTOCOL, "更改的编号不连续");
+    ret = city_cap_seen(c, act->changes, act->n, err);
+    if (ret != 0)
+        return ret;
     condemned = marker_condemns(c->marker, replica, act->changes[0].n);
     marker_enter(c->marker, replica, act->changes[0].n);
     ret = answer_act(c, act, condemned, ret_refused, err);

@@ -28,7 +28,7 @@ enum city_stmt {
     CS_SUCCESSOR_REFUSED, CS_SUCCESSOR_EACH, CS_LIFE_PUT,
     CS_LIFE_END, CS_LIFE_CLOSE, CS_LIFE_ENDED, CS_LIFE_LAST, CS_HEARD_PUT, CS_HEARD_GET, CS_SHOWN_PUT,
     CS_SHOWN_GET, CS_PROCESSED_ADOPT, CS_PROCESSED_FOUND, CS_REFILL_PUT, CS_REFILL_EACH, CS_REFILL_DROP,
-    CS_COUNTER_RAISE, CS_BUNDLE_GET, CS_BUNDLE_PUT, CS_EXISTS_FIRST,
+    CS_COUNTER_RAISE, CS_BUNDLE_GET, CS_BUNDLE_PUT, CS_WENT_BACK_PUT, CS_WENT_BACK_GET, CS_EXISTS_FIRST,
     CS_COUNT = CS_EXISTS_FIRST,
 };
 
@@ -162,6 +162,9 @@ int city_check_head(struct city *c, uint32_t stream, struct slice bytes, struct 
                     struct head *ret);
 int city_hash_at(struct city *c, uint32_t stream, uint64_t seq, uint8_t ret[HASH_SIZE],
                  struct err *err);
+/* Of changes by c->replica that were made before it went back: what their author saw is not above that place.
+ * Their bytes stay as they are. */
+int city_cap_seen(struct city *c, struct change *changes, size_t n, struct err *err);
 int city_note_taken(struct city *c, uint64_t n, struct err *err);
 int city_note_refused(struct city *c, const char *text, struct err *err);
 

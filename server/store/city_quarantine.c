@@ -272,7 +272,9 @@ static int release(struct city *c, struct arena *a, const struct kept *kept, str
 
     if (ret != 0)
         return err_set(err, ret, NULL);
-    ret = city_write_late(c, &act, &judged, err);
+    ret = city_cap_seen(c, act.changes, act.n, err);
+    if (ret == 0)
+        ret = city_write_late(c, &act, &judged, err);
     if (ret == 0 && judged.ret != 0)
         ret = err_set(err, judged.ret, "%s", judged.err.text);
     if (ret != 0)

@@ -292,6 +292,41 @@ int city_heard(struct city *c, const struct id *replica, const uint32_t *streams
     return ret;
 }
 
+int city_went_back(struct city *c, const struct id *replica, uint32_t stream, uint64_t seq, uint64_t n,
+                   struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_WENT_BACK_PUT];
+    struct replica_row r;
+    int ret = city_replica_get(c, replica, &r, err);
+
+    if (ret != 0)
+        return ret;
+    sql_bind_int(st, 1, r.no);
+    sql_bind_int(st, 2, stream);
+    sql_bind_int(st, 3, (int64_t)seq);
+    sql_bind_int(st, 4, (int64_t)n);
+    return sql_run(st, err);
+}
+
+int city_cap_seen(struct city *c, struct change *changes, size_t n, struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_WENT_BACK_GET];
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && c->restored && i < n; i++) {
+        sql_bind_int(st, 1, c->replica.no);
+        sql_bind_int(st, 2, changes[i].stream);
+        sql_bind_int(st, 3, (int64_t)changes[i].n);
+        ret = sql_step(st, err);
+        if (ret == 1 && sqlite3_column_type(st, 0) != SQLITE_NULL &&
+            (uint64_t)sqlite3_column_int64(st, 0) < changes[i].seen)
+            changes[i].seen = (uint64_t)sqlite3_column_int64(st, 0);
+        sql_done(st);
+        ret = ret < 0 ? ret : 0;
+    }
+    return ret;
+}
+
 /* The numbers between have no entry here: they were refused, or are handed back by another. The chain is
  * known at the last one only. */
 int city_adopt(struct city *c, const struct id *replica, uint64_t acked_n,

@@ -55,6 +55,11 @@ int city_stand(struct city *c, const struct city_cursor *at, struct city_stand *
 int city_heard(struct city *c, const struct id *replica, const uint32_t *streams,
                const uint64_t *seqs, size_t n, struct err *err);
 
+/* The replica is told to go back to SEQ of STREAM: its changes up to N were made above it by what is no longer
+ * there. Inside a group. */
+int city_went_back(struct city *c, const struct id *replica, uint32_t stream, uint64_t seq, uint64_t n,
+                   struct err *err);
+
 /* A replica knows answered more than this store: every n up to it counts as answered. Inside a group. */
 int city_adopt(struct city *c, const struct id *replica, uint64_t acked_n,
                const uint8_t acked_chain[HASH_SIZE], struct err *err);

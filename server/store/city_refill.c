@@ -296,6 +296,7 @@ static int take_one(void *ctx, const struct found *f)
 /* The changes of one act as they come by, in memory until it is whole. */
 struct late {
     struct walk *w;
+    uint64_t common; /* the last place that the life which is over shares with this one */
     struct arena a;
     struct change *changes;
     struct slice *bytes, *sides;
@@ -397,6 +398,8 @@ static int late_one(void *ctx, const struct found *f)
         ret = change_decode(&l->a, l->bytes[l->n], l->sides[l->n], &l->changes[l->n]);
     if (ret != 0)
         return ret;
+    if (l->changes[l->n].seen > l->common)
+        l->changes[l->n].seen = l->common;
     memcpy(l->hashes[l->n], f->bytes_hash, HASH_SIZE);
     l->n++;
     return l->n == l->len ? append_act(l) : 0;
@@ -404,7 +407,7 @@ static int late_one(void *ctx, const struct found *f)
 
 static int take_late(struct walk *w, uint32_t no, uint64_t from, uint64_t upto)
 {
-    struct late l = {.w = w};
+    struct late l = {.w = w, .common = from - 1};
     int ret;
 
     arena_init(&l.a, ACT_ARENA);

@@ -9,6 +9,7 @@
 
 #include "common/crypto/hash.h"
 #include "server/store/city.h"
+#include "server/store/city_recover.h"
 #include "tests/lib/toy.h"
 
 #include <sqlite3.h>
@@ -578,6 +579,34 @@ static void test_city__conflict_once(void **state)
     assert_int_equal(conflicts(f, &id, &rows), 1);
     assert_int_equal(row_int(rows[0], "later_seq"), seen + 4);
     assert_whole(f);
+}
+
+/* After a restore: what an author saw of the life that is over is not what stands there now. His later work is
+ * not touched by that. */
+static void test_city__seen_in_another_life(void **state)
+{
+    struct fixture *f = *state;
+    struct row **rows;
+    uint64_t cut, before;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    cut = seq_of(f, GY);
+    before = f->gy2.n + 1;
+    begin(f);
+    MUST(f, city_restart(f->city, "磁盘损坏", &f->err));
+    MUST(f, city_recover_close(f->city, "wang", &f->err));
+    MUST(f, city_went_back(f->city, &f->gy2.id, GY, cut, before, &f->err));
+    commit(f);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"), cut)), 0);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "keywords", value_str("乙"), cut + 9)), 0);
+    assert_field(f, &id, "keywords", "甲");
+    assert_int_equal(conflicts(f, &id, &rows), 1);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "demand", value_str("修灯"), cut + 9)), 0);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "demand", value_str("换灯"), seq_of(f, GY))), 0);
+    assert_field(f, &id, "demand", "换灯");
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "demand", value_str("拆灯"), seq_of(f, GY))), 0);
+    assert_field(f, &id, "demand", "拆灯");
 }
 
 /* An equal value changes nothing; another field merges without a word. */
@@ -1793,6 +1822,7 @@ int main(void)
         TEST(test_city__clerk_once),
         TEST(test_city__order),
         TEST(test_city__conflict_once),
+        TEST(test_city__seen_in_another_life),
         TEST(test_city__equal_and_other),
         TEST(test_city__delta),
         TEST(test_city__void_and_edit),
