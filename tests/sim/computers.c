@@ -31,6 +31,7 @@ static struct city_options city_options(struct world *w)
     return (struct city_options){.hasher = hasher_of(HASH_SM3),
                                  .random = w->random,
                                  .signer = toy_signer(),
+                                 .verifier = toy_verifier(),
                                  .vfs = DISK_VFS,
                                  .now = world_clock(w, w->skew)};
 }
@@ -104,6 +105,7 @@ bool computers_open_replica(struct world *w, struct sim_replica *r)
         return false;
     }
     checkpoint_often(w, replica_store(r->r));
+    memset(r->saw, 0, sizeof r->saw);
     if (f.own_n < r->durable_n)
         world_fail(w, "a crash lost changes: %llu were kept, %llu are there",
                    (unsigned long long)r->durable_n, (unsigned long long)f.own_n);
@@ -153,17 +155,18 @@ static void restart_disk(struct world *w, struct disk *d)
         (void)end_processes(w, d);
 }
 
-static void city_back(struct world *w, void *subject)
+void computers_city_back(struct world *w, void *subject)
 {
     (void)subject;
     if (w->city != NULL)
         return;
-    if (!computers_open_city(w)) {
+    if (!computers_open_city(w) || !fault_restore_opened(w)) {
         restart_disk(w, w->city_disk);
-        world_at(w, 3000, city_back, NULL);
+        world_at(w, 3000, computers_city_back, NULL);
         return;
     }
     world_say(w, "city is back");
+    network_hold(w, writer_hold(w));
     check_promises(w);
 }
 
@@ -178,7 +181,7 @@ void computers_crash_city(struct world *w)
     w->city = NULL;
     w->hold = 0;
     w->retry_ms = 0;
-    world_at(w, 50 + world_roll(w, 5000), city_back, NULL);
+    world_at(w, 50 + world_roll(w, 5000), computers_city_back, NULL);
 }
 
 /* The cursor of the site's stream; 0 when it cannot be read, as on a disk that is down. */
@@ -405,6 +408,7 @@ void computers_release(struct world *w)
         disk_kill(w->city_disk);
     city_close(w->city);
     disk_free(w->city_disk);
+    fault_restore_release(w);
     for (unsigned i = 0; i < w->n_replicas; i++) {
         if (w->replicas[i].disk != NULL)
             disk_kill(w->replicas[i].disk);

@@ -48,8 +48,9 @@ static void set_up_again(struct world *w, void *subject)
 
 static void back_up(struct world *w, struct sim_replica *r)
 {
-    if (r->r == NULL || r->backup != NULL)
+    if (r->r == NULL || r->backup != NULL || w->restore.backup != NULL)
         return;
+    w->restore.copied = true;
     r->backup = copy_of(w, r, "backup");
     world_at(w, 500 + world_roll(w, 20000), set_up_again, r);
 }

@@ -2,7 +2,8 @@
 #include "tests/sim/world_internal.h"
 
 static const struct faults *const kinds[] = {&fault_crashes, &fault_network, &fault_disks,
-                                             &fault_clocks, &fault_copies, &fault_damages};
+                                             &fault_clocks, &fault_copies, &fault_damages,
+                                             &fault_restores};
 
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -55,4 +56,5 @@ void faults_heal(struct world *w)
     w->crash_before = w->crash_after = false;
     fault_disks_heal(w);
     fault_network_heal(w);
+    fault_restore_heal(w);
 }

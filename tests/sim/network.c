@@ -132,6 +132,7 @@ static void server_follow(struct link *l)
     if (up->read.wanted)
         writer_read(l, up);
     late_read(l, up);
+    refill_follow(l, up);
     if (up->tell != NULL)
         writer_tell(l, up->tell);
     if (up->repaired != NULL)
@@ -231,7 +232,7 @@ static void client_timer(struct world *w, void *subject)
 }
 
 struct answers {
-    struct client_event ev[7 + CLIENT_LANES];
+    struct client_event ev[9 + CLIENT_LANES];
     unsigned n;
 };
 
@@ -306,6 +307,10 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
         if (up->blob[i].ask != CLIENT_BLOB_NOTHING)
             out->n += blobs_client(l, (enum client_lane_name)i, &up->blob[i], &out->ev[out->n], &err);
     }
+    if (up->refill.wanted)
+        refill_hand_back(l, &out->ev[out->n++], &err);
+    if (up->go_back != NULL)
+        refill_go_back(l, &out->ev[out->n++], &err);
     judge_answers(l, out, &err);
 }
 
@@ -504,7 +509,7 @@ static void client_gone(struct link *l)
         world_at(l->w, 0, forked, r);
         return;
     }
-    if (!client_backoff_helps(l->cs.cause))
+    if (!client_backoff_helps(l->cs.cause) && !l->not_taken)
         world_fail(l->w, "replica %u waits for a person: %s", r->no, err_code(l->cs.cause));
     if (r->r != NULL && !r->offline && r->link == l)
         try_again(l->w, r, l->cs.retry_after);
@@ -625,7 +630,8 @@ static struct link *new_link(struct world *w, struct sim_replica *r)
 /* The handshake goes both ways. */
 static bool reaches(const struct world *w, const struct sim_replica *r)
 {
-    return w->city != NULL && r->blocked_until[TO_CITY] <= w->now &&
+    return w->city != NULL && !w->restore.due &&
+           (w->restore.only < 0 || (unsigned)w->restore.only == r->no) && r->blocked_until[TO_CITY] <= w->now &&
            r->blocked_until[TO_COUNTY] <= w->now;
 }
 

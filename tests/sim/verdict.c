@@ -147,6 +147,7 @@ struct standing {
 };
 
 #define STANDING_MAX 8192u
+#define CHANGES_MAX  4096u /* of a replica */
 
 struct history {
     struct world *w;
@@ -154,6 +155,7 @@ struct history {
     struct standing at[STANDING_MAX];
     unsigned n;
     uint64_t seen_n[REPLICAS_MAX]; /* changes met in the log */
+    bool met[REPLICAS_MAX][CHANGES_MAX];
 };
 
 static struct standing *standing(struct history *h, const struct id *record, uint32_t tag)
@@ -214,8 +216,13 @@ static int meet(void *ctx, const struct entry *entry)
         verdict_decode(&h->a, entry->verdict, &v) != 0)
         return E_CORRUPT;
     author = replica_number(h->w, &c.replica);
-    if (author >= 0)
+    if (author >= 0) {
         h->seen_n[author]++;
+        if (c.n >= CHANGES_MAX || h->met[author][c.n])
+            world_fail(h->w, "change %llu of replica %d stands twice", (unsigned long long)c.n, author);
+        else
+            h->met[author][c.n] = true;
+    }
     if (c.op == OP_CREATE && c.kind == catalogue_kind_named("conflict")->tag)
         h->w->counts[SIM_CONFLICT]++;
     for (size_t i = 0; i < c.n_fields; i++) {
@@ -285,8 +292,26 @@ static void watch_server(struct world *w, const struct link *l)
                    l->replica, server_state_name(l->ss.state));
 }
 
+/* Nobody is shown less than he was shown, but after a power cut and where a life of the city ended. */
+static void watch_sight(struct world *w, struct sim_replica *r)
+{
+    uint32_t streams[CLIENT_STREAMS] = {STREAM_SHARED, r->site};
+    struct stream_head h;
+
+    for (size_t i = 0; r->r != NULL && i < CLIENT_STREAMS; i++) {
+        if (store_stream_get(replica_store(r->r), streams[i], &h, NULL) != 0)
+            continue; /* a disk that fails */
+        if (h.seq < r->saw[i])
+            world_fail(w, "replica %u showed stream %u up to %llu and now to %llu", r->no, streams[i],
+                       (unsigned long long)r->saw[i], (unsigned long long)h.seq);
+        r->saw[i] = h.seq;
+    }
+}
+
 void verdict_watch(struct world *w)
 {
+    for (unsigned i = 0; i < w->n_replicas; i++)
+        watch_sight(w, &w->replicas[i]);
     for (const struct link *l = w->links; l != NULL; l = l->next) {
         if (l->client_open)
             watch_client(w, l);

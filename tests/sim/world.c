@@ -143,7 +143,8 @@ static bool caught_up(const struct world *w, const struct sim_replica *r)
 
 static bool quiet(const struct world *w)
 {
-    if (w->city == NULL || w->jobs != NULL || w->acts_left > 0)
+    if (w->city == NULL || w->jobs != NULL || w->acts_left > 0 || w->restore.due ||
+        city_recovering(w->city))
         return false;
     for (unsigned i = 0; i < w->n_replicas; i++) {
         const struct sim_replica *r = &w->replicas[i];
@@ -151,6 +152,7 @@ static bool quiet(const struct world *w)
         if (r->r == NULL || r->offline || r->link == NULL || !r->link->client_open ||
             !r->link->server_open || !client_session_complete(&r->link->cs) ||
             client_session_history(&r->link->cs) || client_session_fetches(&r->link->cs) ||
+            r->link->cs.lanes[CLIENT_LANE_DOWN].state == CLIENT_LANE_OFF || /* comes back to it */
             !caught_up(w, r))
             return false;
     }
@@ -209,6 +211,7 @@ static void begin(struct world *w, const struct world_options *o, char why[1024]
     w->now = 1;
     w->random = random_seeded_init(&w->seeded, o->seed);
     w->jobs_end = &w->jobs;
+    w->restore.only = w->restore.forger = -1;
 }
 
 int world_prepare(char why[1024])

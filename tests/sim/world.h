@@ -77,7 +77,18 @@
     X(BLOB_LOST, "files reported lost")                                                            \
     X(FETCHED, "files fetched")                                                                    \
     X(FETCH_ON, "fetches gone on with in the middle of a file")                                    \
-    X(FETCH_DENIED, "files of other sites asked for, denied")
+    X(FETCH_DENIED, "files of other sites asked for, denied")\
+    X(PUT_BACK, "city put back from a backup")                                                     \
+    X(FROZEN, "city put back unknowingly, frozen by a head it had signed")                          \
+    X(REFILLED, "refills taken by a recovering city")                                              \
+    X(FORGED, "forged refills refused")                                                            \
+    X(WHOLE, "recoveries closed with everything back")                                             \
+    X(MISSING, "recoveries closed with something missing")                                         \
+    X(NEW_WORK, "refills that found new work in their places")                              \
+    X(STRAGGLER, "stragglers of a life that was over")                                             \
+    X(LATE_ACT, "acts appended as recovered")                                                      \
+    X(GONE_BACK, "replicas that went back to where a life ended")                                  \
+    X(ADOPTED, "answers of a lost life taken on a replica's word")
 
 enum sim_event {
 #define X(name, text) SIM_##name,

@@ -4,6 +4,7 @@
 
 #include "client/store/blobs.h"
 #include "server/net/tail.h"
+#include "server/store/city_recover.h"
 #include "tests/lib/disk.h"
 #include "tests/sim/world.h"
 
@@ -57,12 +58,15 @@ struct link {
     struct body_codec codec;
     struct buf packed;
     bool resumes, sliced; /* a snapshot was under way when it began; a slice came */
+    struct client_shown shown[SERVER_STREAMS]; /* heads of its Hello, as the city keeps them */
+    bool forged;                               /* it handed back what never was */
+    bool not_taken;                            /* what it handed back was refused: a person looks at it */
 };
 
 /* ---- the city's writer ---- */
 
 enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS, JOB_NOTE,
-                JOB_SAID, JOB_BLOB };
+                JOB_SAID, JOB_BLOB, JOB_HEARD, JOB_FREEZE, JOB_REFILL, JOB_CLOSE };
 
 struct job {
     struct job *next;
@@ -71,8 +75,16 @@ struct job {
     struct arena arena;
     /* JOB_FACTS: what Hello said */
     uint64_t own_n, acked_n;
-    struct client_cursor cursors[CLIENT_STREAMS];
-    size_t n_cursors;
+    uint8_t acked_chain[HASH_SIZE];
+    struct city_cursor cursors[SERVER_STREAMS + 1]; /* the last: its witness of `city` */
+    uint64_t adopt_n; /* JOB_HEARD, too: what it knows answered and the city does not; 0: nothing */
+    uint64_t shown[SERVER_STREAMS + 1]; /* likewise: seqs of its heads */
+    /* JOB_REFILL */
+    struct refilled *entries;
+    uint32_t stream;
+    uint64_t first_seq, from_seq, taken;
+    bool last;
+    int word; /* why nothing was taken */
     /* JOB_PUSH */
     struct slice *bytes, *sides;
     size_t n;
@@ -114,6 +126,7 @@ struct sim_replica {
     bool restored;               /* it runs on the backup, and nobody knows what of it yet */
     bool set_up_again;           /* it once did */
     uint64_t newer_n;            /* durable_n of the newer disk */
+    uint64_t saw[CLIENT_STREAMS]; /* how far its people could see, since it was switched on */
 };
 
 struct record {
@@ -137,6 +150,24 @@ struct edit {
 
 extern const uint32_t sim_sites[SIM_SITES];
 
+/* ---- a city put back from a backup: fault_restore.c ---- */
+
+struct restore {
+    struct disk *backup; /* NULL: none */
+    bool copied;         /* a computer of this world ran on its own backup: then the city is left alone */
+    bool due;            /* the store on the disk is the backup and has not begun its new life */
+    bool silent;         /* nobody told it: a head it had signed must. Nobody works there till then, or
+                          * one life would have two histories: what the heads file is against */
+    bool worked;         /* acts were merged in the new life */
+    int only;            /* then: the one computer that the city hears until it knows; -1: all */
+    int forger;          /* hands back what never was, once; -1: none */
+    msec_t patience;     /* of the operator, by the clock of the world */
+    struct server_head lost[16]; /* where the streams stood that are lost */
+    unsigned n_lost;
+    struct server_head held[16]; /* and how far computers hold them under a signed head */
+    unsigned n_held;
+};
+
 struct world {
     const struct world_options *o;
     struct random_seeded seeded;
@@ -159,6 +190,7 @@ struct world {
     int hold;          /* why the city's sessions take no changes; 0: they do */
     unsigned retry_ms; /* 0 while the city's store takes what it is given */
     bool crash_before, crash_after; /* at the next commit of a push */
+    struct restore restore;
 
     struct sim_replica replicas[REPLICAS_MAX];
     unsigned n_replicas;
@@ -194,6 +226,7 @@ void computers_release(struct world *w);
 bool computers_open_city(struct world *w);
 bool computers_open_replica(struct world *w, struct sim_replica *r);
 void computers_crash_city(struct world *w);
+void computers_city_back(struct world *w, void *subject);
 void computers_crash_replica(struct world *w, struct sim_replica *r);
 void computers_stop_replica(struct world *w, struct sim_replica *r, msec_t down_for); /* in order */
 void computers_look(struct world *w); /* crash those whose power a fault took */
@@ -215,7 +248,7 @@ struct faults {
     unsigned n;
 };
 extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks, fault_damages,
-    fault_copies;
+    fault_copies, fault_restores;
 
 void fault_disks_heal(struct world *w);
 void fault_network_heal(struct world *w);
@@ -224,6 +257,22 @@ void fault_network_heal(struct world *w);
 void fault_copy_welcome(struct world *w, struct sim_replica *r, uint64_t own_n);
 void fault_copy_forked(struct world *w, struct sim_replica *r);
 void fault_copy_release(struct sim_replica *r);
+
+/* The store that was just opened may be a backup: it begins its new life. False: its disk failed. */
+bool fault_restore_opened(struct world *w);
+void fault_restore_closed(struct world *w); /* the recovery, in a group that will be committed */
+void fault_restore_heal(struct world *w);
+void fault_restore_release(struct world *w);
+
+/* refill.c: what a city asks and takes while it recovers. */
+int refill_facts(struct world *w, struct job *job, const struct replica_row *row, struct err *err);
+int refill_run(struct world *w, struct job *job, struct err *err);
+void refill_answer(struct job *job);
+void refill_hello(struct job *job, const Ztc__Hello *m);
+void refill_follow(struct link *l, const struct server_update *up);
+void refill_heard(const struct job *facts); /* after they were read, before they are told */
+void refill_hand_back(struct link *l, struct client_event *ret, struct err *err);
+void refill_go_back(struct link *l, struct client_event *ret, struct err *err);
 
 /* network.c */
 void network_connect(struct world *w, void *replica);
@@ -238,6 +287,9 @@ void network_advanced(struct world *w, const struct server_head *heads, size_t n
 void network_release(struct world *w);
 
 /* writer.c */
+struct job *writer_job(struct world *w, enum job_kind kind, struct link *l);
+struct slice writer_keep(struct job *job, struct slice s);
+int writer_hold(const struct world *w); /* why a city that can write takes no changes; 0 */
 void writer_ask(struct link *l, const Ztc__Hello *m);
 void writer_submit(struct link *l, const struct push_item *items, uint32_t n);
 void writer_ack(struct link *l, const Ztc__RefusedAck *m);

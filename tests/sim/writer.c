@@ -16,7 +16,7 @@
 
 static void commit(struct world *w, void *subject);
 
-static struct job *add_job(struct world *w, enum job_kind kind, struct link *l)
+struct job *writer_job(struct world *w, enum job_kind kind, struct link *l)
 {
     struct job *job = mem_calloc(1, sizeof *job);
 
@@ -53,42 +53,36 @@ void writer_drop_all(struct world *w)
 
 /* ---- what sessions ask ---- */
 
-static struct slice keep(struct job *job, struct slice s)
+struct slice writer_keep(struct job *job, struct slice s)
 {
     return (struct slice){arena_dup(&job->arena, s.p, s.len), s.len};
 }
 
 void writer_ask(struct link *l, const Ztc__Hello *m)
 {
-    struct job *job = add_job(l->w, JOB_FACTS, l);
+    struct job *job = writer_job(l->w, JOB_FACTS, l);
 
     job->own_n = m->own_n;
     job->acked_n = m->has_acked_n ? m->acked_n : 0;
-    for (size_t i = 0; i < m->n_cursors && i < CLIENT_STREAMS; i++) {
-        struct client_cursor *c = &job->cursors[job->n_cursors++];
-
-        c->stream = m->cursors[i]->stream;
-        c->seq = m->cursors[i]->seq;
-        memcpy(c->hash, m->cursors[i]->hash.data, HASH_SIZE);
-    }
+    refill_hello(job, m);
 }
 
 void writer_submit(struct link *l, const struct push_item *items, uint32_t n)
 {
-    struct job *job = add_job(l->w, JOB_PUSH, l);
+    struct job *job = writer_job(l->w, JOB_PUSH, l);
 
     job->n = n;
     job->bytes = arena_alloc(&job->arena, n * sizeof *job->bytes);
     job->sides = arena_alloc(&job->arena, n * sizeof *job->sides);
     for (uint32_t i = 0; i < n; i++) {
-        job->bytes[i] = keep(job, items[i].bytes);
-        job->sides[i] = keep(job, items[i].side);
+        job->bytes[i] = writer_keep(job, items[i].bytes);
+        job->sides[i] = writer_keep(job, items[i].side);
     }
 }
 
 void writer_ack(struct link *l, const Ztc__RefusedAck *m)
 {
-    struct job *job = add_job(l->w, JOB_ACK, l);
+    struct job *job = writer_job(l->w, JOB_ACK, l);
 
     job->first_n = m->first_n;
     job->until_n = m->until_n;
@@ -96,12 +90,12 @@ void writer_ack(struct link *l, const Ztc__RefusedAck *m)
 
 void writer_refusals(struct link *l, uint64_t from_n)
 {
-    add_job(l->w, JOB_REFUSALS, l)->first_n = from_n;
+    writer_job(l->w, JOB_REFUSALS, l)->first_n = from_n;
 }
 
 void writer_blob(struct link *l, const struct server_blob_want *want, bool held)
 {
-    struct job *job = add_job(l->w, JOB_BLOB, l);
+    struct job *job = writer_job(l->w, JOB_BLOB, l);
 
     job->blob = *want;
     job->blob.bytes = (struct slice){NULL, 0};
@@ -110,7 +104,7 @@ void writer_blob(struct link *l, const struct server_blob_want *want, bool held)
 
 void writer_city_act(struct world *w)
 {
-    (void)add_job(w, JOB_CITY_ACT, NULL);
+    (void)writer_job(w, JOB_CITY_ACT, NULL);
 }
 
 /* ---- reads of committed entries ---- */
@@ -234,7 +228,7 @@ void writer_tell(struct link *l, const Ztc__DigestAsk *m)
 
 void writer_note(struct link *l, const Ztc__Repaired *m)
 {
-    struct job *job = add_job(l->w, JOB_NOTE, l);
+    struct job *job = writer_job(l->w, JOB_NOTE, l);
 
     job->repair = (struct city_repair){.no = m->no,
                                        .seq = m->seq,
@@ -248,7 +242,7 @@ void writer_note(struct link *l, const Ztc__Repaired *m)
 /* Also what shows, when nobody brings anything, that the store can be written again. */
 void writer_said(struct link *l, const Ztc__Statement *m)
 {
-    struct job *job = add_job(l->w, JOB_SAID, l);
+    struct job *job = writer_job(l->w, JOB_SAID, l);
 
     job->said = (struct statement){.own_n = m->own_n,
                                    .acked_n = m->acked_n,
@@ -277,60 +271,49 @@ static int add_refusal(void *ctx, const struct refusal *r)
     job->refusals[job->n_refusals++] = (struct server_refusal){.first_n = r->first_n,
                                                                .last_n = r->last_n,
                                                                .at_n = r->at_n,
-                                                               .code = keep(job, r->code),
-                                                               .text = keep(job, r->text)};
+                                                               .code = writer_keep(job, r->code),
+                                                               .text = writer_keep(job, r->text)};
     return 0;
 }
 
-static int check_cursor(struct world *w, struct job *job, const struct client_cursor *c,
-                        bool *ret_ok, struct err *err)
+/* A head that Hello showed is not shown back. */
+static int read_heads(struct world *w, struct job *job, struct err *err)
 {
-    struct entry e;
-    int ret;
+    struct server_facts *f = &job->facts;
+    int ret = 0;
 
-    *ret_ok = true;
-    if (c->seq == 0)
-        return 0;
-    ret = store_entry_get(city_store(w->city), c->stream, c->seq, &job->arena, &e, err);
-    *ret_ok = ret == 0 && memcmp(e.hash, c->hash, HASH_SIZE) == 0;
-    return ret == E_NOTFOUND ? 0 : ret;
+    for (size_t i = 0; ret == 0 && i < SERVER_STREAMS + 1; i++) {
+        struct server_signed *h = &job->heads[f->n_signed_heads];
+        uint64_t seq;
+
+        ret = city_head(w->city, job->cursors[i].stream, &h->head, &h->signature, &seq);
+        if (ret != 0)
+            return err_set(err, ret, NULL);
+        h->head = writer_keep(job, h->head);
+        h->signature = writer_keep(job, h->signature);
+        if (i < SERVER_STREAMS)
+            f->heads[i] = (struct server_head){job->cursors[i].stream, seq};
+        f->n_signed_heads += !slice_eq(h->head, job->cursors[i].head);
+    }
+    f->signed_heads = job->heads;
+    return ret;
 }
 
 static int facts(struct world *w, struct job *job, struct err *err)
 {
     const struct id *id = &job->link->ss.replica;
     struct server_facts *f = &job->facts;
-    uint32_t streams[] = {STREAM_SHARED, job->link->ss.site, STREAM_CITY};
     struct replica_row row;
     int ret = city_replica_get(w->city, id, &row, err);
 
-    if (ret == 0 && job->acked_n <= row.accepted_n)
-        ret = city_replica_chain(w->city, id, job->acked_n, f->acked_chain, err);
+    *f = (struct server_facts){.incarnation = city_incarnation(w->city),
+                               .catalogue = CATALOGUE_VERSION};
+    if (ret == 0)
+        ret = read_heads(w, job, err);
+    if (ret == 0)
+        ret = refill_facts(w, job, &row, err);
     if (ret == 0)
         ret = city_refusals(w->city, id, job->acked_n, add_refusal, job, err);
-    f->incarnation = city_incarnation(w->city);
-    f->catalogue = CATALOGUE_VERSION;
-    if (ret != 0)
-        return ret;
-    f->accepted_n = row.accepted_n;
-    memcpy(f->accepted_chain, row.own_chain, HASH_SIZE);
-    for (size_t i = 0; ret == 0 && i < 3; i++) {
-        uint64_t seq;
-
-        ret = city_head(w->city, streams[i], &job->heads[i].head, &job->heads[i].signature, &seq);
-        job->heads[i].head = keep(job, job->heads[i].head);
-        job->heads[i].signature = keep(job, job->heads[i].signature);
-        if (i < SERVER_STREAMS)
-            f->heads[i] = (struct server_head){streams[i], seq};
-    }
-    for (size_t i = 0; ret == 0 && i < SERVER_STREAMS; i++) {
-        for (size_t k = 0; k < job->n_cursors; k++) {
-            if (ret == 0 && job->cursors[k].stream == streams[i])
-                ret = check_cursor(w, job, &job->cursors[k], &f->cursor_ok[i], err);
-        }
-    }
-    f->signed_heads = job->heads;
-    f->n_signed_heads = 3;
     f->refusals = job->refusals;
     f->n_refusals = job->n_refusals;
     return ret;
@@ -363,6 +346,8 @@ static int push(struct world *w, struct job *job, struct err *err)
     size_t i = 0;
     int ret = city_replica_get(w->city, id, &row, err);
 
+    if (ret == 0 && city_recovering(w->city))
+        ret = err_set(err, E_RECOVERING, NULL);
     if (ret != 0)
         return ret;
     memcpy(chain, row.own_chain, HASH_SIZE);
@@ -380,6 +365,7 @@ static int push(struct world *w, struct job *job, struct err *err)
             if (ret != 0)
                 return ret;
             w->counts[SIM_PUSHED]++;
+            w->restore.worked = w->restore.worked || city_was_restored(w->city);
         }
         job->answered_n = act.changes[act.n - 1].n;
         i += act.n;
@@ -408,9 +394,10 @@ static int run(struct world *w, struct job *job, struct err *err)
     case JOB_BLOB:
         return blobs_run(w, job, err);
     case JOB_CITY_ACT:
-        return people_city_act(w, &job->arena);
+        return w->restore.silent ? 0 : people_city_act(w, &job->arena);
+    default:
+        return refill_run(w, job, err);
     }
-    return E_INTERNAL;
 }
 
 static void answer(struct job *job)
@@ -422,6 +409,7 @@ static void answer(struct job *job)
         return;
     switch (job->kind) {
     case JOB_FACTS:
+        refill_heard(job);
         ev.facts.ret = job->ret;
         ev.facts.facts = &job->facts;
         break;
@@ -453,6 +441,7 @@ static void answer(struct job *job)
         ev.refusals.n_refusals = job->n_refusals;
         break;
     default:
+        refill_answer(job);
         return;
     }
     network_server_event(job->link, &ev);
@@ -506,7 +495,7 @@ static bool is_read(const struct job *job)
 /* The failure of JOB is what is to be told. */
 static bool is_answer(const struct job *job)
 {
-    return job->kind == JOB_CITY_ACT ||
+    return job->kind == JOB_CITY_ACT || job->ret == E_RECOVERING ||
            (job->kind == JOB_BLOB && (job->ret == E_DENIED || job->ret == E_BLOB_WAIT ||
                                       job->ret == E_BLOB_LOST));
 }
@@ -587,6 +576,11 @@ static void put_off(struct world *w, int ret, const struct err *err)
     world_at(w, w->retry_ms, commit, NULL);
 }
 
+int writer_hold(const struct world *w)
+{
+    return city_recovering(w->city) ? E_RECOVERING : 0;
+}
+
 /* A crash that waits for this moment. */
 static bool crashes(struct world *w, bool *when, enum sim_event what)
 {
@@ -604,7 +598,7 @@ static void answer_group(struct world *w)
 
     w->counts[SIM_RETRIED] += w->retry_ms > 0;
     w->retry_ms = 0;
-    network_hold(w, 0);
+    network_hold(w, writer_hold(w));
     w->jobs = NULL;
     w->jobs_end = &w->jobs;
     while (jobs != NULL) {
