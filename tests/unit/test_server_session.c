@@ -987,6 +987,26 @@ static void test_server_session__is_small(void **state)
     assert_true(sizeof(struct server_session) <= 640);
 }
 
+/* ---- tables that differ ---- */
+
+static void told(struct fixture *f, int ret, uint64_t seq)
+{
+    struct server_event ev = {.kind = SERVER_TOLD};
+    struct server_told t = {.ret = ret, .seq = seq, .form = ZTC__DIGEST_TELL__FORM__KINDS,
+                            .list = slice_str("list")};
+
+    ev.told = &t;
+    step(f, ev);
+}
+
+static void ask_tables(struct fixture *f, uint32_t stream)
+{
+    Ztc__DigestAsk m = ZTC__DIGEST_ASK__INIT;
+
+    m.stream = stream;
+    frame(f, ZTC__FRAME__KIND_DIGEST_ASK, &m);
+}
+
 /* ---- out of place ---- */
 
 /* What a county may say in a state; nothing else, however well it is made. */
@@ -1044,6 +1064,104 @@ static void test_server_session__frames_out_of_place(void **state)
     }
 }
 
+/* A ping is answered wherever one is trusted with so much; one that asks for nothing gets nothing. */
+static void test_server_session__ping_everywhere(void **state)
+{
+    (void)state;
+    for (size_t p = 1; p < sizeof places / sizeof *places; p++) {
+        Ztc__Ping m = ZTC__PING__INIT;
+        struct fixture *f;
+
+        assert_int_equal(setup((void **)&f), 0);
+        lead_to(f, p);
+        m.answer = true;
+        frame(f, ZTC__FRAME__KIND_PING, &m);
+        expect(f, "ping\n");
+        m.answer = false;
+        frame(f, ZTC__FRAME__KIND_PING, &m);
+        expect(f, "");
+        assert_int_equal(f->s.state, places[p].state);
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
+/* Only a replica that agrees in everything answered, and in both streams, may become another. */
+static void test_server_session__fork_beyond_mending(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        struct fixture *f;
+        Ztc__Hello m;
+
+        assert_int_equal(setup((void **)&f), 0);
+        f->facts.accepted_n = 9; /* more than it has */
+        m = hello();
+        if (i == 0)
+            m.has_acked_n = m.has_acked_chain = false;
+        if (i == 1)
+            memcpy(f->facts.acked_chain, chain_b, HASH_SIZE);
+        if (i == 2 || i == 3)
+            f->facts.cursor_ok[i - 2] = false;
+        if (i == 4)
+            f->facts.restored = true;
+        greet(f, m);
+        buf_clear(&f->story);
+        tell_facts(f);
+        expect(f, "welcome accepted 9 forked\nbye ZT-FORK\nclose flushed\n");
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
+/* What passes is told with a time to come again; what does not, without. */
+static void test_server_session__store_fails_for_each_reason(void **state)
+{
+    static const struct {
+        int cause;
+        bool passes;
+    } cases[] = {
+        {E_NOMEM, true},   {E_IO, true},       {E_FULL, true},   {E_BUSY, true},
+        {E_READONLY, true}, {E_INTERNAL, true}, {E_CORRUPT, true}, {E_RECOVERING, true},
+        {E_REVOKED, false}, {E_VERSION, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 5 * sizeof cases / sizeof *cases; i++) {
+        static const enum server_event_kind kinds[] = {SERVER_FACTS, SERVER_REFUSALS, SERVER_READ,
+                                                       SERVER_HISTORY, SERVER_TOLD};
+        const int cause = cases[i / 5].cause;
+        const enum server_event_kind kind = kinds[i % 5];
+        struct server_event ev = {.kind = kind};
+        struct fixture *f;
+        char story[80];
+
+        assert_int_equal(setup((void **)&f), 0);
+        if (kind == SERVER_FACTS)
+            greet(f, hello());
+        else
+            serve(f);
+        buf_clear(&f->story);
+        if (kind == SERVER_FACTS)
+            ev.facts.ret = cause;
+        else if (kind == SERVER_REFUSALS)
+            ev.refusals.ret = cause;
+        else if (kind == SERVER_READ)
+            ev.read.ret = cause;
+        else
+            ev.history.ret = cause;
+        if (kind == SERVER_TOLD)
+            ask_tables(f, SITE);
+        if (kind == SERVER_TOLD)
+            told(f, cause, 9);
+        else
+            step(f, ev);
+        (void)snprintf(story, sizeof story, "bye %s%s\nclose flushed\n", err_code(cause),
+                       cases[i / 5].passes ? " retry" : "");
+        expect(f, story);
+        assert_int_equal(f->s.cause, cause);
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
 /* Answers of the store that come when the session is closing: nothing more is asked, sent or closed. */
 static void test_server_session__answers_too_late(void **state)
 {
@@ -1062,26 +1180,6 @@ static void test_server_session__answers_too_late(void **state)
     }
     assert_int_equal(f->s.state, SERVER_CLOSING);
     assert_int_equal(f->s.cause, E_REVOKED);
-}
-
-/* ---- tables that differ ---- */
-
-static void told(struct fixture *f, int ret, uint64_t seq)
-{
-    struct server_event ev = {.kind = SERVER_TOLD};
-    struct server_told t = {.ret = ret, .seq = seq, .form = ZTC__DIGEST_TELL__FORM__KINDS,
-                            .list = slice_str("list")};
-
-    ev.told = &t;
-    step(f, ev);
-}
-
-static void ask_tables(struct fixture *f, uint32_t stream)
-{
-    Ztc__DigestAsk m = ZTC__DIGEST_ASK__INIT;
-
-    m.stream = stream;
-    frame(f, ZTC__FRAME__KIND_DIGEST_ASK, &m);
 }
 
 /* One question at a time, about streams that it has; a batch ends where the answer was read. */
@@ -1158,6 +1256,9 @@ int main(void)
         T(is_small),
         T(frames_out_of_place),
         T(answers_too_late),
+        T(ping_everywhere),
+        T(fork_beyond_mending),
+        T(store_fails_for_each_reason),
         T(tables),
         T(tables_refused),
     };
