@@ -1085,6 +1085,63 @@ static void test_server_session__ping_everywhere(void **state)
     }
 }
 
+/* One protocol is spoken: who begins above it or ends below it is told so. */
+static void test_server_session__protocols(void **state)
+{
+    static const struct {
+        uint32_t min, max;
+        int ret;
+    } cases[] = {{1, 1, 0}, {1, 9, 0}, {2, 9, E_VERSION}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture *f;
+        Ztc__Hello m;
+
+        assert_int_equal(setup((void **)&f), 0);
+        m = hello();
+        m.protocol_min = cases[i].min;
+        m.protocol_max = cases[i].max;
+        greet(f, m);
+        assert_int_equal(f->s.cause, cases[i].ret);
+        assert_int_equal(f->s.state, cases[i].ret == 0 ? SERVER_ADMITTING : SERVER_CLOSING);
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
+/* A refusal that was never made cannot be acknowledged; history is of streams and entries that were sent. */
+static void test_server_session__asks_beyond_what_was_sent(void **state)
+{
+    static const struct {
+        uint32_t stream;
+        uint64_t upto;
+        int ret;
+    } cases[] = {{SITE, 7, 0}, {SITE, 8, E_PROTOCOL}, {431081, 7, E_DENIED}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Ztc__HistoryAsk m = ZTC__HISTORY_ASK__INIT;
+        struct fixture *f;
+
+        assert_int_equal(setup((void **)&f), 0);
+        serve(f);
+        m.stream = cases[i].stream;
+        m.from_seq = 1;
+        m.upto_seq = cases[i].upto;
+        frame(f, ZTC__FRAME__KIND_HISTORY_ASK, &m);
+        assert_int_equal(f->s.cause, cases[i].ret);
+        assert_int_equal(f->up.history.wanted, cases[i].ret == 0);
+        if (cases[i].ret == 0) {
+            Ztc__RefusedAck ack = ZTC__REFUSED_ACK__INIT;
+
+            ack.first_n = ack.until_n = 3; /* accepted are 2 */
+            frame(f, ZTC__FRAME__KIND_REFUSED_ACK, &ack);
+            assert_int_equal(f->s.cause, E_PROTOCOL);
+        }
+        assert_int_equal(teardown((void **)&f), 0);
+    }
+}
+
 /* Only a replica that agrees in everything answered, and in both streams, may become another. */
 static void test_server_session__fork_beyond_mending(void **state)
 {
@@ -1256,6 +1313,8 @@ int main(void)
         T(is_small),
         T(frames_out_of_place),
         T(answers_too_late),
+        T(protocols),
+        T(asks_beyond_what_was_sent),
         T(ping_everywhere),
         T(fork_beyond_mending),
         T(store_fails_for_each_reason),
