@@ -220,10 +220,12 @@ static int welcome(struct stores *s, struct err *err)
 {
     Ztc__Welcome m = ZTC__WELCOME__INIT;
     Ztc__SignedHead head = ZTC__SIGNED_HEAD__INIT, *heads[] = {&head};
+    struct id life = city_incarnation(s->city);
     struct client_event ev = {.ret = 0};
     struct arena a;
     int ret;
 
+    m.incarnation = wire_data((struct slice){life.b, ID_SIZE});
     head.head = wire_data(s->head);
     head.signature = wire_data(s->signature);
     m.heads = heads;
@@ -518,7 +520,7 @@ static const struct step daily[] = {
     {"conflicts", NULL, show_conflicts, STEP_WHOLE},
     {"receipt", NULL, receipt, STEP_WHOLE},
     {"witness", witness_ready, witness, STEP_WHOLE},
-    {"welcome", NULL, welcome, STEP_WHOLE},
+    {"welcome", NULL, welcome, STEP_PARTS},
     {"attachments", NULL, blobs, STEP_WHOLE},
     {"attachment settled", NULL, settle_blob, STEP_WHOLE},
     {"refused", make_refused, refused, STEP_WHOLE},
