@@ -12,6 +12,7 @@
 #define HELP_COL   28u
 #define ARENA_MAX  (64u << 20)
 #define OUTPUT_MAX (1u << 16)
+#define NAMES_MAX  (1u << 12) /* of the commands of a group */
 #define DETAIL_MAX (8u << 20)
 
 struct option_row {
@@ -95,6 +96,39 @@ static unsigned names_command(const struct command *c, const char *const *words,
     return n > 1 && strcmp(words[1], blank + 1) == 0 ? 2 : 0;
 }
 
+/* The second word of C's name when WORD is its first, else NULL. */
+static const char *in_group(const struct command *c, const char *word)
+{
+    size_t len = strlen(word);
+
+    return strncmp(c->name, word, len) == 0 && c->name[len] == ' ' ? c->name + len + 1 : NULL;
+}
+
+/* The first word alone says little; tell which may follow it. */
+static int not_found(const struct args *a, struct err *err)
+{
+    const struct program *p = a->program;
+    struct buf names;
+    int ret;
+
+    if (a->n_words == 0)
+        return err_set(err, E_USAGE, "没有写命令，用法见 %s --help", p->name);
+    buf_init(&names, NAMES_MAX);
+    for (const struct command *c = p->commands; c->name != NULL; c++) {
+        const char *second = in_group(c, a->words[0]);
+
+        if (second != NULL)
+            buf_printf(&names, "%s%s", names.len > 0 ? "、" : "", second);
+    }
+    if (names.len == 0)
+        ret = err_set(err, E_USAGE, "没有命令“%s”，用法见 %s --help", a->words[0], p->name);
+    else
+        ret = err_set(err, E_USAGE, "%s %s 后面要写 %s 之一，用法见 %s %s --help", p->name, a->words[0],
+                      buf_cstr(&names), p->name, a->words[0]);
+    buf_release(&names);
+    return ret;
+}
+
 static int find_command(struct args *a, struct err *err)
 {
     unsigned used = 0;
@@ -103,12 +137,11 @@ static int find_command(struct args *a, struct err *err)
         used = names_command(c, a->words, a->n_words);
         if (used > 0)
             a->command = c;
+        else if (a->n_words == 1 && args_has(a, OPT_HELP) && in_group(c, a->words[0]) != NULL)
+            a->group = a->words[0];
     }
-    if (used == 0 && a->n_words == 0)
-        return err_set(err, E_USAGE, "没有写命令，用法见 %s --help", a->program->name);
-    if (used == 0)
-        return err_set(err, E_USAGE, "没有命令“%s”，用法见 %s --help", a->words[0],
-                       a->program->name);
+    if (used == 0 && a->group == NULL)
+        return not_found(a, err);
     a->words += used;
     a->n_words -= used;
     return 0;
@@ -140,6 +173,7 @@ int args_parse(struct args *a, const struct program *p, int argc, char *const *a
 
     a->program = p;
     a->command = NULL;
+    a->group = NULL;
     a->n_words = a->n_given = 0;
     a->json = false;
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -383,6 +417,16 @@ void help_command(FILE *out, const struct program *p, const struct command *c)
     }
 }
 
+void help_group(FILE *out, const struct program *p, const char *group)
+{
+    (void)fprintf(out, "用法：%s %s 命令 [参数…] [选项…]\n\n命令：\n", p->name, group);
+    for (const struct command *c = p->commands; c->name != NULL; c++) {
+        if (in_group(c, group) != NULL)
+            help_line(out, c->name, c->help);
+    }
+    (void)fprintf(out, "\n某个命令的用法：%s %s 命令 --help\n", p->name, group);
+}
+
 /* ---- the whole ---- */
 
 static int run(struct args *a, int argc, char *const *argv, struct err *err)
@@ -393,6 +437,8 @@ static int run(struct args *a, int argc, char *const *argv, struct err *err)
         return ret;
     if (args_has(a, OPT_VERSION))
         (void)fprintf(a->out, "%s %s\n", a->program->name, ZTC_VERSION);
+    else if (a->group != NULL)
+        help_group(a->out, a->program, a->group);
     else if (args_has(a, OPT_HELP) && a->command == NULL)
         help_program(a->out, a->program);
     else if (args_has(a, OPT_HELP))

@@ -88,6 +88,7 @@ struct given {
 struct args {
     const struct program *program;
     const struct command *command; /* NULL: only help or version was asked for */
+    const char *group;             /* help was asked for on the commands that begin with this word */
     const char **words;            /* after the command's name */
     unsigned n_words;
     struct given *given; /* in order */
@@ -141,6 +142,7 @@ int args_fail(const struct args *a, int ret, const struct err *err);
 void warn_setting(const char *path, unsigned line, const char *section, const char *name);
 
 void help_program(FILE *out, const struct program *p);
+void help_group(FILE *out, const struct program *p, const char *group);
 void help_command(FILE *out, const struct program *p, const struct command *c);
 
 /* A whole program: parse, run, report. Returns the exit status of main. */

@@ -96,7 +96,11 @@ static void test_args__two_words(void **state)
     assert_int_equal(f->a.n_words, 2);
     assert_int_equal(PARSE(f, W("user"), W("list")), 0);
     assert_int_equal(PARSE(f, W("user"), W("drop")), E_USAGE);
+    assert_non_null(strstr(f->err.text, "add、list"));
     assert_int_equal(PARSE(f, W("user")), E_USAGE);
+    assert_non_null(strstr(f->err.text, "add、list"));
+    assert_int_equal(PARSE(f, W("use"), W("add")), E_USAGE);
+    assert_null(strstr(f->err.text, "list"));
 }
 
 /* Misuse is said in one sentence that names what was wrong. */
@@ -138,6 +142,14 @@ static void test_args__help(void **state)
     assert_null(f->a.command);
     assert_int_equal(PARSE(f, W("ls"), W("--help")), 0);
     assert_string_equal(f->a.command->name, "ls");
+    assert_int_equal(PARSE(f, W("user"), W("--help")), 0);
+    assert_null(f->a.command);
+    assert_string_equal(f->a.group, "user");
+    assert_int_equal(PARSE(f, W("user"), W("list"), W("--help")), 0);
+    assert_string_equal(f->a.command->name, "user list");
+    assert_null(f->a.group);
+    assert_int_equal(PARSE(f, W("user"), W("drop"), W("--help")), E_USAGE);
+    assert_int_equal(PARSE(f, W("nothing"), W("--help")), E_USAGE);
     assert_int_equal(PARSE(f, W("--version")), 0);
     assert_true(args_has(&f->a, OPT_VERSION));
 }
