@@ -169,13 +169,22 @@ static bool is_behind(const struct client_session *s)
 
 static bool has_work(const struct client_session *s)
 {
-    return is_behind(s) || client_snapshot_due(s) || takes_in(s) || s->queue.len > 0 ||
-           client_digest_busy(s);
+    bool comes = !s->hand_in && (is_behind(s) || client_snapshot_due(s)); /* to a retired one: nothing */
+
+    return comes || takes_in(s) || s->queue.len > 0 || client_digest_busy(s);
 }
 
 bool client_session_complete(const struct client_session *s)
 {
     return is_serving(s) && s->ledger.waiting == 0 && s->ledger.uploads == 0 && !has_work(s);
+}
+
+/* A retired replica's act that was released meanwhile is answered by an entry, which it does not receive any
+ * more; the file of such an act waits for it as long. The city has all that was made here, and what it has
+ * to say comes soon or not at all. */
+static bool has_handed_in(const struct client_session *s)
+{
+    return s->hand_in && (s->ledger.waiting == 0 || s->accepted_n >= s->ledger.own_n);
 }
 
 /* Something should move without anybody here doing anything. */
@@ -184,7 +193,7 @@ static bool is_expecting(const struct client_session *s)
     bool may_push = unpushed(s) > 0 && !s->held;
     bool is_up = s->hold == 0 && (in_flight(s) > 0 || may_push);
 
-    return is_serving(s) && (has_work(s) || s->loading || s->fetching || is_up);
+    return is_serving(s) && (has_work(s) || s->loading || s->fetching || is_up || has_handed_in(s));
 }
 
 int client_session_reason(const struct client_session *s)
@@ -320,6 +329,9 @@ static void on_timer(struct client_session *s, const struct client_event *ev,
             up->close = CLIENT_CLOSE_NOW;
     } else if (late[CLIENT_DUE_HELLO] && s->state == CLIENT_CONNECTING) {
         client_session_fail(s, ev, up, E_UNREACHABLE);
+    } else if (late[CLIENT_DUE_PROGRESS] && has_handed_in(s) && !has_work(s) &&
+               s->due[CLIENT_DUE_BLOB] == 0) {
+        client_session_leave(s, ev, up, E_REVOKED);
     } else if (late[CLIENT_DUE_HELLO] || late[CLIENT_DUE_PEER] || late[CLIENT_DUE_PROGRESS] ||
                late[CLIENT_DUE_DRAIN] || late[CLIENT_DUE_BLOB] || late[CLIENT_DUE_RENEWED]) {
         client_session_fail(s, ev, up, E_TIMEOUT);

@@ -198,6 +198,7 @@ struct client_session {
     uint8_t own_chain[HASH_SIZE], acked_chain[HASH_SIZE];
     uint64_t hello_own_n, hello_acked_n; /* where those chains stand */
     uint64_t pushed_n;                   /* the last change given to the city */
+    uint64_t accepted_n;                 /* the last one that the city had when it said Welcome */
     uint64_t refused_n;                  /* the highest first_n of a refusal taken in */
     uint32_t push_window, ping_every, dead_after, city_catalogue;
     bool loading;     /* a load is asked for */

@@ -95,7 +95,7 @@ static int recv_welcome(struct client_session *s, const struct client_event *ev,
     if (ret < 0)
         return part(s, ev, up);
 
-    s->pushed_n = m->accepted_n;
+    s->pushed_n = s->accepted_n = m->accepted_n;
     take_window(s, m->push_window, m->has_hold ? wire_slice(m->hold) : slice_str(""));
     s->city_catalogue = m->catalogue;
     note_heads(s, m);

@@ -969,6 +969,35 @@ static void test_client_session__watchdog(void **state)
     assert_in_range(f->now - began, f->options.stall_within, f->options.stall_within + 1000);
 }
 
+/* A retired computer whose last answer was an entry, which is not for it any more, leaves for good once the
+ * city has all of it; one that has more to hand in comes back. */
+static void test_client_session__retired_unanswered(void **state)
+{
+    struct fixture *f = *state;
+    static const int causes[] = {E_TIMEOUT, E_REVOKED};
+
+    for (size_t i = 0; i < 2; i++) {
+        Ztc__Ping ping = ZTC__PING__INIT;
+        Ztc__Welcome m = welcome(i == 0 ? 1 : 4);
+
+        again(f);
+        m.n_heads = 0;
+        m.has_standing = true;
+        m.standing = ZTC__WELCOME__STANDING__HAND_IN;
+        connect_city(f);
+        frame(f, ZTC__FRAME__KIND_WELCOME, &m);
+        if (i == 0)
+            loaded(f, 2, 3);
+        while (f->s.state != CLIENT_CLOSING) {
+            f->now += 900;
+            frame(f, ZTC__FRAME__KIND_PING, &ping);
+            all_drained(f);
+            timer(f, 0);
+        }
+        assert_int_equal(f->s.cause, causes[i]);
+    }
+}
+
 static void refusal_again(struct fixture *f)
 {
     struct client_event ev = {.kind = CLIENT_REFUSED_STORED, .ledger = f->s.ledger};
@@ -1319,6 +1348,7 @@ int main(void)
         T(deadlines),
         T(ping),
         T(watchdog),
+        T(retired_unanswered),
         T(watchdog_of_repetitions),
         T(hold),
         T(hold_is_over),
