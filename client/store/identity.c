@@ -18,24 +18,37 @@ static int take_chain(sqlite3_stmt *st, int column, uint8_t ret[HASH_SIZE], stru
     return 0;
 }
 
-int identity_chain(struct replica *r, uint64_t n, uint8_t ret[HASH_SIZE], struct err *err)
+/* 1: QUERY has a row for N, a chain and perhaps the hash of the change that follows it there. */
+static int find_chain(struct replica *r, const char *query, uint64_t n, uint8_t ret[HASH_SIZE],
+                      struct err *err)
 {
-    static const char query[] = "SELECT before FROM pending WHERE n = ?1 + 1"
-                                " UNION ALL SELECT before FROM refused_change WHERE n = ?1 + 1"
-                                " AND before IS NOT NULL UNION ALL SELECT chain FROM own WHERE n = ?1";
     sqlite3_stmt *st;
-    int status = sql_prepare(r->db, query, &st, err);
+    int found, status = sql_prepare(r->db, query, &st, err);
 
     if (status != 0)
         return status;
     sql_bind_int(st, 1, (int64_t)n);
-    status = sql_step(st, err);
-    if (status == 1)
-        status = take_chain(st, 0, ret, err);
-    else if (status == 0)
-        status = err_set(err, E_FORK, NULL);
+    found = sql_step(st, err);
+    status = found == 1 ? take_chain(st, 0, ret, err) : 0;
+    if (found == 1 && status == 0 && sql_blob(st, 1).len == HASH_SIZE)
+        own_chain_next(r->hasher, ret, sql_blob(st, 1).p);
     (void)sqlite3_finalize(st); /* repeats the result of the step */
-    return status;
+    return status != 0 ? status : found;
+}
+
+/* What follows N may have come back to a restored city without it: then N itself tells. */
+int identity_chain(struct replica *r, uint64_t n, uint8_t ret[HASH_SIZE], struct err *err)
+{
+    static const char behind[] = "SELECT before, NULL FROM pending WHERE n = ?1 + 1"
+                                 " UNION ALL SELECT before, NULL FROM refused_change WHERE n = ?1 + 1"
+                                 " AND before IS NOT NULL UNION ALL SELECT chain, NULL FROM own WHERE n = ?1";
+    static const char at[] = "SELECT before, hash FROM pending WHERE n = ?1 UNION ALL"
+                             " SELECT before, hash FROM refused_change WHERE n = ?1 AND before IS NOT NULL";
+    int found = find_chain(r, behind, n, ret, err);
+
+    if (found == 0)
+        found = find_chain(r, at, n, ret, err);
+    return found == 1 ? 0 : found == 0 ? err_set(err, E_FORK, NULL) : found;
 }
 
 int identity_points(struct replica *r, uint64_t lo, uint64_t hi, struct client_point *points,
