@@ -457,6 +457,8 @@ static void put_hello(const struct client_event *ev, struct client_update *up)
         cursors[i].incarnation = wire_data((struct slice){c->incarnation.b, ID_SIZE});
         cursors[i].has_loading = c->loading != CLIENT_WHOLE;
         cursors[i].loading = c->loading != CLIENT_WHOLE;
+        cursors[i].has_log_from = c->history < c->base;
+        cursors[i].log_from = c->base + 1;
         list[i] = &cursors[i];
         put_shown(&m, &f->heads[i], &heads[i], head_list);
     }

@@ -3,6 +3,7 @@
  *   UNDECIDED ── the city has few entries: declined ───────────────────────────> WHOLE
  *       └── begin at Welcome's signed head ──> SLICES ── one at a time, to the last ──> WHOLE
  *
+ * Who has made changes declines, too: entries say what became of each, and a snapshot has rows only.
  * One stream after the other, `shared` first, as with entries. A slice and a piece of history are asked
  * for one at a time: the next request says where the one before ended, so a cut costs one piece. */
 #include "client/core/session_internal.h"
@@ -70,7 +71,7 @@ static void want_slice(struct client_session *s, struct client_update *up)
         if (t->loading == CLIENT_SLICES) {
             ask(s, t, false, up);
         } else if (t->loading == CLIENT_UNDECIDED && t->head > s->options->snapshot_above &&
-                   t->head_len > 0) {
+                   t->head_len > 0 && s->ledger.own_n == 0) {
             begin(s, t, up);
         } else if (t->loading == CLIENT_UNDECIDED) {
             t->loading = CLIENT_WHOLE;

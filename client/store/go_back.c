@@ -3,7 +3,8 @@
  *
  *   own changes above ──> pending again ── log and heads cut ── own chain told anew ── tables from the log
  *
- * One transaction. What others had made above is no longer shown here until the city sends it again. */
+ * One transaction. What others had made above is no longer shown here until the city sends it again. A stream
+ * whose older history is still to come is begun again: its tables cannot be told from the log. */
 #include "client/store/replica_internal.h"
 
 #include "common/base/mem.h"
@@ -167,9 +168,7 @@ static int cut_stream(struct cut *k, uint32_t stream, uint64_t seq)
 
     if (ret != 0 || seq >= at.seq)
         return ret;
-    ret = check_life(r, &at, k->err);
-    if (ret == 0)
-        ret = store_entry_each(r->store, stream, seq + 1, reopen, k, k->err);
+    ret = store_entry_each(r->store, stream, seq + 1, reopen, k, k->err);
     if (ret == 0)
         ret = hash_at(k, stream, seq, at.hash);
     if (ret != 0)
@@ -270,13 +269,50 @@ static int tell_chain(struct cut *k)
     return ret == 0 ? put_chain(k) : ret;
 }
 
-static int go_back(struct cut *k, const struct replica_place *places, size_t n)
+static int check_places(struct cut *k, const struct replica_place *places, size_t n)
 {
+    struct stream_head at;
     int ret = 0;
 
+    for (size_t i = 0; ret == 0 && i < n; i++) {
+        ret = store_stream_get(k->r->store, places[i].stream, &at, k->err);
+        if (ret == 0 && places[i].seq < at.seq)
+            ret = check_life(k->r, &at, k->err);
+    }
+    return ret;
+}
+
+/* What began with a snapshot, as long as its history is not whole. */
+static int begin_again(struct cut *k)
+{
+    const uint32_t streams[] = {STREAM_SHARED, k->r->own.site};
+    sqlite3_stmt *st = k->r->st[RS_SNAPSHOT_DEL];
+    struct replica_snapshot s;
+    int ret = 0;
+
+    for (size_t i = 0; ret == 0 && i < 2; i++) {
+        ret = replica_snapshot(k->r, streams[i], &s, k->err);
+        if (ret == 0)
+            ret = cut_stream(k, streams[i], 0);
+        if (ret == 0) {
+            sql_bind_int(st, 1, streams[i]);
+            ret = sql_run(st, k->err);
+        }
+        ret = ret == E_NOTFOUND ? 0 : ret;
+    }
+    return ret;
+}
+
+static int go_back(struct cut *k, const struct replica_place *places, size_t n)
+{
+    int ret = check_places(k, places, n);
+
+    if (ret != 0)
+        return ret;
     k->own = mem_calloc((size_t)k->r->own.n + 1, sizeof *k->own);
     if (k->own == NULL)
         return err_set(k->err, E_NOMEM, NULL);
+    ret = begin_again(k);
     for (size_t i = 0; ret == 0 && i < n; i++)
         ret = cut_stream(k, places[i].stream, places[i].seq);
     if (ret == 0)

@@ -108,8 +108,8 @@ int replica_shown_head(struct replica *r, uint32_t stream, struct buf *ret_head,
                        struct buf *ret_signature, struct err *err);
 
 /* Entries above these places belong to a life of the city that is over: they leave the log, own changes among
- * them are pending again. E_FORK: to the life that the city lives now; E_WAITING: older history is still to
- * come. */
+ * them are pending again; a stream whose older history is still to come is begun again. E_FORK: to the life that
+ * the city lives now. */
 struct replica_place {
     uint32_t stream;
     uint64_t seq;

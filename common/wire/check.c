@@ -109,7 +109,8 @@ static bool site_code(uint32_t site)
 static bool cursor(const Ztc__Cursor *c)
 {
     return c->stream != 0 && sized(c->hash, WIRE_HASH_SIZE) &&
-           sized(c->incarnation, WIRE_ID_SIZE) && (c->seq != 0 || zeros(c->incarnation));
+           sized(c->incarnation, WIRE_ID_SIZE) && (c->seq != 0 || zeros(c->incarnation)) &&
+           (!c->has_log_from || (c->log_from > 0 && c->log_from - 1 <= c->seq));
 }
 
 static bool cursors(const Ztc__Hello *m)

@@ -185,6 +185,7 @@ static void take_cursors(struct facts *f, const Ztc__Hello *m)
             if (m->cursors[i]->stream != facts_stream(f, k))
                 continue;
             f->cursors[k].seq = m->cursors[i]->seq;
+            f->cursors[k].log_from = m->cursors[i]->log_from;
             memcpy(f->cursors[k].hash, m->cursors[i]->hash.data, HASH_SIZE);
             memcpy(f->cursors[k].incarnation.b, m->cursors[i]->incarnation.data, ID_SIZE);
         }

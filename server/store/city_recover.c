@@ -227,7 +227,7 @@ static int stand_elsewhere(struct city *c, const struct city_cursor *at, uint64_
     ret->place = PLACE_OTHER_LIFE;
     ret->back = c->recovering == 0;
     ret->back_to = end;
-    if (ret->shown > end) {
+    if (ret->shown > end && at->log_from <= end + 1) {
         ret->ask_from = end + 1;
         ret->ask_upto = ret->shown;
     }

@@ -29,6 +29,7 @@ struct city_cursor {
     uint64_t seq;
     uint8_t hash[HASH_SIZE];
     struct id incarnation;
+    uint64_t log_from;            /* older entries are not in its log; 0 or 1: all are */
     struct slice head, signature; /* its newest signed head of the stream; empty: none */
 };
 

@@ -24,6 +24,7 @@ static void take_cursor(struct job *job, const Ztc__Cursor *from)
         if (from->stream != to->stream)
             continue;
         to->seq = from->seq;
+        to->log_from = from->log_from;
         memcpy(to->hash, from->hash.data, HASH_SIZE);
         memcpy(to->incarnation.b, from->incarnation.data, ID_SIZE);
     }

@@ -377,11 +377,11 @@ static void test_client_session__narrative(void **state)
 static uint8_t place[WIRE_PLACE_SIZE] = {0, 0, 0, 22, 7};
 
 /* A computer that has nothing yet; the city has more entries of its site than SNAPSHOT_ABOVE. */
-static void serve_empty(struct fixture *f, uint64_t snapshot_above)
+static void serve_empty(struct fixture *f, uint64_t snapshot_above, uint64_t own_n)
 {
     f->options.snapshot_above = snapshot_above;
-    f->facts.ledger = ledger(0, 0, 0);
-    memcpy(f->facts.own_chain, chain_a, HASH_SIZE);
+    f->facts.ledger = ledger(own_n, 0, own_n);
+    memcpy(f->facts.own_chain, own_n == 0 ? chain_a : chain_b, HASH_SIZE);
     f->facts.cursors[0].loading = CLIENT_UNDECIDED;
     f->facts.cursors[1] = (struct client_cursor){.stream = SITE, .loading = CLIENT_UNDECIDED};
     connect_city(f);
@@ -425,7 +425,7 @@ static void test_client_session__snapshot(void **state)
 {
     struct fixture *f = *state;
 
-    serve_empty(f, 5);
+    serve_empty(f, 5, 0);
     expect(f, "snapshot_ask 1 declined\nbegin 431021\n");
     entries(f, STREAM_SHARED, 1, 1, 1);
     applied(f, STREAM_SHARED, 1, ledger(0, 0, 0));
@@ -457,12 +457,21 @@ static void test_client_session__snapshot(void **state)
     assert_false(client_session_history(&f->s));
 }
 
+/* Entries tell what became of changes; a snapshot does not. */
+static void test_client_session__snapshot_not_over_own_changes(void **state)
+{
+    struct fixture *f = *state;
+
+    serve_empty(f, 5, 1);
+    expect(f, "snapshot_ask 1 declined\nsnapshot_ask 431021 declined\nload from 1 at most 8\n");
+}
+
 /* After a cut it goes on at the next slice, or with history. */
 static void test_client_session__snapshot_resumed(void **state)
 {
     struct fixture *f = *state;
 
-    serve_empty(f, 1000);
+    serve_empty(f, 1000, 0);
     expect(f, "snapshot_ask 1 declined\nsnapshot_ask 431021 declined\n");
     again(f);
     f->facts.cursors[0].loading = CLIENT_WHOLE;
@@ -485,27 +494,27 @@ static void test_client_session__snapshot_disorder(void **state)
 {
     struct fixture *f = *state;
 
-    serve_empty(f, 5);
+    serve_empty(f, 5, 0);
     buf_clear(&f->story);
     slice(f, SITE, 9, true); /* before it has begun */
     expect_bye(f, "ZT-PROTOCOL");
 
     again(f);
-    serve_empty(f, 5);
+    serve_empty(f, 5, 0);
     fetched(f, CLIENT_BEGUN, 9);
     buf_clear(&f->story);
     slice(f, SITE, 8, true); /* of before the signed head */
     expect_bye(f, "ZT-PROTOCOL");
 
     again(f);
-    serve_empty(f, 5);
+    serve_empty(f, 5, 0);
     fetched(f, CLIENT_BEGUN, 9);
     buf_clear(&f->story);
     entries(f, SITE, 10, 1, 11); /* the records are not whole */
     expect_bye(f, "ZT-PROTOCOL");
 
     again(f);
-    serve_empty(f, 5);
+    serve_empty(f, 5, 0);
     fetched(f, CLIENT_BEGUN, 9);
     buf_clear(&f->story);
     history(f, SITE, 1, 1);
@@ -518,7 +527,7 @@ static void test_client_session__snapshot_stalls(void **state)
     struct fixture *f = *state;
     struct client_event ev = {.kind = CLIENT_SLICE_STORED, .ret = E_FULL};
 
-    serve_empty(f, 5);
+    serve_empty(f, 5, 0);
     fetched(f, CLIENT_BEGUN, 9);
     slice(f, SITE, 9, true);
     buf_clear(&f->story);
@@ -527,7 +536,7 @@ static void test_client_session__snapshot_stalls(void **state)
 
     again(f);
     f->options.stall_within = 2000; /* before the peer counts as gone */
-    serve_empty(f, 5);
+    serve_empty(f, 5, 0);
     fetched(f, CLIENT_BEGUN, 9);
     buf_clear(&f->story);
     timer(f, 2000);
@@ -1329,6 +1338,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_client_session__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(snapshot),
+        T(snapshot_not_over_own_changes),
         T(snapshot_resumed),
         T(snapshot_disorder),
         T(snapshot_stalls),

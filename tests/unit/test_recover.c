@@ -250,6 +250,14 @@ static void test_recover__where_others_stand(void **state)
     assert_false(stand.back);
     assert_int_equal(stand.ask_from, end + 1);
     assert_int_equal(stand.ask_upto, at.seq);
+    at.log_from = end + 1;
+    assert_int_equal(city_stand(f->back, &at, &stand, &f->err), 0);
+    assert_int_equal(stand.ask_upto, at.seq);
+    at.log_from = end + 2; /* its log has a hole */
+    assert_int_equal(city_stand(f->back, &at, &stand, &f->err), 0);
+    assert_true(stand.ask_from > stand.ask_upto);
+    assert_int_equal(stand.shown, at.seq);
+    at.log_from = 0;
     at.incarnation = city_incarnation(f->back);
     assert_int_equal(city_stand(f->back, &at, &stand, &f->err), 0);
     assert_int_equal(stand.place, PLACE_AHEAD);

@@ -381,6 +381,9 @@ static void test_hello__cursors(void **state)
     SIZED(HELLO, m.cursor[1].hash, WIRE_HASH_SIZE);
     SIZED(HELLO, m.cursor[1].incarnation, WIRE_ID_SIZE);
     TAKES(HELLO, m.cursor[1].incarnation = zeros());
+    TAKES(HELLO, m.cursor[1].has_log_from = true, m.cursor[1].log_from = 2);
+    REFUSES(HELLO, m.cursor[1].has_log_from = true, m.cursor[1].log_from = 3);
+    REFUSES(HELLO, m.cursor[1].has_log_from = true);
     REFUSES(HELLO, m.cursor[1].seq = 0);
     TAKES(HELLO, m.cursor[1].seq = 0, m.cursor[1].incarnation = zeros());
 }

@@ -1,0 +1,376 @@
+/* A computer that begins with a snapshot: slices that cross with entries, history, and going back before that is
+ * whole. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "client/store/exchange.h"
+#include "common/crypto/hash.h"
+#include "server/store/city_recover.h"
+#include "server/store/snapshot.h"
+#include "tests/lib/stores.h"
+
+#include <string.h>
+
+#define OPINIONS     3u
+#define HISTORY_MAX  256u
+#define SLICE_BYTES  (64u << 10)
+#define TITLE        "路灯不亮" /* of an opinion as it is written */
+
+/* ---- fixture: B's disk is new, A has written some opinions ---- */
+
+static void replace_b(struct stores *s)
+{
+    struct replica_keys keys = stores_keys(s, AT_B);
+    const char *path = stores_new_path(s);
+    struct replica_facts facts;
+
+    MUST(s, replica_facts(s->at[AT_B], &facts, &s->err));
+    replica_close(s->at[AT_B]);
+    s->at[AT_B] = NULL;
+    MUST(s, replica_create(path, &keys, &facts, &s->err));
+    MUST(s, replica_open(path, &keys, &s->at[AT_B], &s->err));
+}
+
+static int setup(void **state)
+{
+    struct stores *s = test_calloc(1, sizeof *s);
+
+    stores_begin(s);
+    for (size_t i = 0; i < OPINIONS; i++)
+        MUST(s, stores_write_opinion(s, AT_A, &s->opinion[i], &s->err));
+    stores_sync(s, AT_A);
+    replace_b(s);
+    stores_fetch(s, AT_B, STREAM_SHARED);
+    MUST(s, stores_apply(s, AT_B, STREAM_SHARED, &s->err));
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    stores_end(*state);
+    test_free(*state);
+    return 0;
+}
+
+/* ---- words ---- */
+
+/* B's site stream at the city's head, with nothing below. */
+static uint64_t begin(struct stores *s)
+{
+    struct slice head, signature;
+    uint64_t seq, at;
+
+    MUST(s, city_head(s->city, STORES_SITE, &head, &signature, &seq));
+    MUST(s, replica_snapshot_begin(s->at[AT_B], STORES_SITE, head, signature, &at, &s->err));
+    assert_int_equal(at, seq);
+    return at;
+}
+
+struct kept_slice {
+    Ztc__Slice m;
+    struct slice_read read;
+    struct buf body;
+};
+
+/* The records as they stand now, as the only slice or (MORE) as one that others follow. */
+static void read_slice(struct stores *s, bool more, struct kept_slice *ret)
+{
+    struct body_codec codec;
+
+    *ret = (struct kept_slice){.m = ZTC__SLICE__INIT,
+                               .read = {.stream = STORES_SITE, .max_bytes = SLICE_BYTES}};
+    buf_init(&ret->body, 1u << 20);
+    body_codec_init(&codec);
+    MUST(s, snapshot_read(city_store(s->city), &ret->read, &codec, &ret->body, &s->err));
+    body_codec_release(&codec);
+    assert_false(ret->read.has_next);
+    ret->m.stream = STORES_SITE;
+    ret->m.seq = ret->read.seq;
+    ret->m.count = ret->read.count;
+    ret->m.size = ret->read.size;
+    ret->m.body = wire_data(buf_slice(&ret->body));
+    ret->m.has_next = more;
+    ret->m.next = wire_data((struct slice){ret->read.next, WIRE_PLACE_SIZE});
+}
+
+static int take_slice(struct stores *s, const struct kept_slice *k)
+{
+    struct client_update up = {.store_slice = &k->m};
+    struct client_event ev = {.ret = 0};
+    struct body_codec codec;
+    struct arena a;
+
+    arena_init(&a, 16u << 20);
+    body_codec_init(&codec);
+    exchange_slice(s->at[AT_B], &up, &codec, &a, &ev, &s->err);
+    body_codec_release(&codec);
+    arena_release(&a);
+    return ev.ret;
+}
+
+/* All records, and the entries that came meanwhile. */
+static void load(struct stores *s)
+{
+    struct kept_slice k;
+
+    read_slice(s, false, &k);
+    MUST(s, take_slice(s, &k));
+    buf_release(&k.body);
+    stores_fetch(s, AT_B, STORES_SITE);
+    MUST(s, stores_apply(s, AT_B, STORES_SITE, &s->err));
+}
+
+static void retitle(struct stores *s, const char *title)
+{
+    MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[0], "", PAIRS("title", title), &s->err));
+    stores_sync(s, AT_A);
+}
+
+static void expect_title(struct stores *s, enum stores_disk at, const char *title)
+{
+    struct row *row;
+
+    MUST(s, store_row_get(replica_store(s->at[at]), &s->arena, catalogue_kind_named("opinion"),
+                          &s->opinion[0], &row, &s->err));
+    assert_non_null(row);
+    assert_true(slice_eq(row_text(row, "title"), slice_str(title)));
+}
+
+static uint64_t cursor(struct stores *s, enum stores_disk at)
+{
+    struct stream_head h;
+
+    MUST(s, store_stream_get(replica_store(s->at[at]), STORES_SITE, &h, &s->err));
+    return h.seq;
+}
+
+static uint64_t history_of(struct stores *s)
+{
+    struct replica_snapshot snapshot;
+
+    MUST(s, replica_snapshot(s->at[AT_B], STORES_SITE, &snapshot, &s->err));
+    return snapshot.history_seq;
+}
+
+static bool is_whole(struct stores *s)
+{
+    struct replica_snapshot snapshot;
+
+    return replica_snapshot(s->at[AT_B], STORES_SITE, &snapshot, &s->err) == E_NOTFOUND;
+}
+
+static void expect_as_at_a(struct stores *s)
+{
+    uint8_t a[HASH_SIZE], b[HASH_SIZE];
+
+    MUST(s, store_projection_digest(replica_store(s->at[AT_A]), hasher_of(HASH_SM3), a, &s->err));
+    MUST(s, store_projection_digest(replica_store(s->at[AT_B]), hasher_of(HASH_SM3), b, &s->err));
+    assert_memory_equal(a, b, HASH_SIZE);
+    MUST(s, replica_verify(s->at[AT_B], &s->err));
+}
+
+/* ---- slices and entries ---- */
+
+/* Slices may come in any order of their seqs: a line is cut, and a slice read before is taken once more. */
+static void test_snapshot__youngest_row_stays(void **state)
+{
+    struct stores *s = *state;
+    struct kept_slice older, younger;
+
+    begin(s);
+    read_slice(s, true, &older);
+    retitle(s, "后来的题目");
+    read_slice(s, true, &younger);
+    MUST(s, take_slice(s, &older));
+    expect_title(s, AT_B, TITLE);
+    MUST(s, take_slice(s, &younger));
+    expect_title(s, AT_B, "后来的题目");
+    MUST(s, take_slice(s, &older));
+    expect_title(s, AT_B, "后来的题目");
+    stores_fetch(s, AT_B, STORES_SITE);
+    assert_int_equal(stores_apply(s, AT_B, STORES_SITE, &s->err), E_PROTOCOL); /* slices are missing */
+    buf_release(&older.body);
+    buf_release(&younger.body);
+    load(s);
+    expect_as_at_a(s);
+}
+
+/* Entries that a row of a slice holds already are logged and not applied. */
+static void test_snapshot__row_is_ahead_of_its_entries(void **state)
+{
+    struct stores *s = *state;
+    struct kept_slice k;
+    size_t n;
+
+    begin(s);
+    retitle(s, "第一次改");
+    retitle(s, "第二次改");
+    read_slice(s, false, &k);
+    MUST(s, take_slice(s, &k));
+    buf_release(&k.body);
+    expect_title(s, AT_B, "第二次改");
+    stores_fetch(s, AT_B, STORES_SITE);
+    n = s->n_entries;
+    assert_int_equal(n, 2);
+    s->n_entries = 1;
+    MUST(s, stores_apply(s, AT_B, STORES_SITE, &s->err));
+    expect_title(s, AT_B, "第二次改");
+    stores_fetch(s, AT_B, STORES_SITE);
+    MUST(s, stores_apply(s, AT_B, STORES_SITE, &s->err));
+    expect_title(s, AT_B, "第二次改");
+    expect_as_at_a(s);
+}
+
+/* Under a head further above, one entry after the cursor's next one. */
+static void test_snapshot__entries_left_out(void **state)
+{
+    struct stores *s = *state;
+    uint64_t at;
+
+    begin(s);
+    load(s);
+    at = cursor(s, AT_B);
+    retitle(s, "第一次改");
+    retitle(s, "第二次改");
+    retitle(s, "第三次改");
+    stores_fetch(s, AT_B, STORES_SITE);
+    s->entries++;
+    s->first_seq++;
+    s->n_entries = 1;
+    assert_int_equal(stores_apply(s, AT_B, STORES_SITE, &s->err), E_PROTOCOL);
+    assert_int_equal(cursor(s, AT_B), at);
+    stores_fetch(s, AT_B, STORES_SITE);
+    MUST(s, stores_apply(s, AT_B, STORES_SITE, &s->err));
+    expect_as_at_a(s);
+}
+
+/* ---- history ---- */
+
+struct history {
+    struct stores *s;
+    struct arrived entries[HISTORY_MAX];
+    size_t n;
+    uint64_t upto;
+};
+
+static struct slice copy(struct stores *s, struct slice in)
+{
+    return (struct slice){arena_dup(&s->arena, in.p, in.len), in.len};
+}
+
+static int collect(void *ctx, const struct entry *e)
+{
+    struct history *h = ctx;
+
+    if (e->seq > h->upto)
+        return 1;
+    assert_true(h->n < HISTORY_MAX);
+    h->entries[h->n++] = (struct arrived){.received_at = e->received_at,
+                                          .verdict = copy(h->s, e->verdict),
+                                          .bytes = copy(h->s, e->bytes),
+                                          .side = copy(h->s, e->side)};
+    return 0;
+}
+
+static struct history *history(struct stores *s, uint64_t upto)
+{
+    struct history *h = arena_zalloc(&s->arena, sizeof *h);
+
+    h->s = s;
+    h->upto = upto;
+    assert_true(store_entry_each(city_store(s->city), STORES_SITE, 1, collect, h, &s->err) >= 0);
+    assert_int_equal(h->n, upto);
+    return h;
+}
+
+/* Its chain must lead to the signed head; what does not is dropped whole, and asked for again. */
+static void test_snapshot__history_is_proved(void **state)
+{
+    struct stores *s = *state;
+    uint64_t base = begin(s);
+    struct history *h = history(s, base);
+    struct replica *r = s->at[AT_B];
+
+    load(s);
+    h->entries[1].received_at++;
+    MUST(s, replica_history(r, STORES_SITE, 1, h->entries, 2, &s->err));
+    assert_int_equal(history_of(s), 2);
+    assert_int_equal(replica_history(r, STORES_SITE, 3, h->entries + 2, h->n - 2, &s->err), E_CORRUPT);
+    assert_int_equal(history_of(s), 0);
+    h->entries[1].received_at--;
+    assert_int_equal(replica_history(r, STORES_SITE, 2, h->entries + 1, 1, &s->err), E_PROTOCOL);
+    MUST(s, replica_history(r, STORES_SITE, 1, h->entries, h->n, &s->err));
+    assert_true(is_whole(s));
+    MUST(s, replica_rebuild(r, &s->err));
+    expect_as_at_a(s);
+}
+
+/* ---- a city that was restored ---- */
+
+static int restart(struct stores *s, struct err *err)
+{
+    return city_restart(s->city, "磁盘损坏", err);
+}
+
+static void live_anew(struct stores *s)
+{
+    struct slice head, signature;
+    uint64_t seq;
+
+    MUST(s, stores_group(s, restart, &s->err));
+    MUST(s, city_head(s->city, STREAM_CITY, &head, &signature, &seq));
+    MUST(s, replica_witness(s->at[AT_B], head, signature, &s->err));
+}
+
+static void expect_pending(struct stores *s, uint64_t want)
+{
+    struct replica_facts facts;
+
+    MUST(s, replica_facts(s->at[AT_B], &facts, &s->err));
+    assert_int_equal(facts.pending, want);
+}
+
+/* The tables cannot be told from a log that has a hole: the stream is begun again, and what was made here is
+ * pending until the city's entries answer it. */
+static void test_snapshot__goes_back_before_history(void **state)
+{
+    struct stores *s = *state;
+    struct replica_place place = {STORES_SITE, 2};
+    uint64_t base = begin(s);
+    struct id own;
+
+    load(s);
+    MUST(s, stores_write_opinion(s, AT_B, &own, &s->err));
+    stores_sync(s, AT_B);
+    stores_sync(s, AT_A);
+    expect_pending(s, 0);
+    assert_int_equal(replica_go_back(s->at[AT_B], &place, 1, &s->err), E_FORK);
+    assert_int_equal(history_of(s), 0);
+    assert_int_equal(cursor(s, AT_B), base + 1);
+
+    live_anew(s);
+    MUST(s, replica_go_back(s->at[AT_B], &place, 1, &s->err));
+    assert_true(is_whole(s));
+    assert_int_equal(cursor(s, AT_B), 0);
+    expect_pending(s, 1);
+    MUST(s, replica_verify(s->at[AT_B], &s->err));
+    stores_sync(s, AT_B);
+    expect_pending(s, 0);
+    expect_as_at_a(s);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(test_snapshot__##name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(youngest_row_stays), TEST(row_is_ahead_of_its_entries), TEST(entries_left_out),
+        TEST(history_is_proved),  TEST(goes_back_before_history),
+    };
+
+    return disk_vfs_register() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
