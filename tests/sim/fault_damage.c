@@ -6,6 +6,8 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
+#define COUNT_AGAIN 1000u
+
 /* In a column that no person sees or sets: what people saw stays what they are judged by. */
 static int spoil(struct world *w, sqlite3 *db)
 {
@@ -20,22 +22,30 @@ static int spoil(struct world *w, sqlite3 *db)
     return sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK ? sqlite3_changes(db) : -1;
 }
 
-/* It notices when its agent begins again. */
-static void damage(struct world *w, struct sim_replica *r)
+/* Its agent begins again, and counts its rows when its disk lets it. */
+static void count(struct world *w, void *subject)
 {
+    struct sim_replica *r = subject;
     struct err err = {.ret = 0};
     bool differs;
-    int ret;
+    int ret = r->r != NULL ? replica_recount(r->r, true, &differs, &err) : E_BUSY;
 
+    if (ret == 0 && r->link != NULL)
+        network_cut(w, r->link, true);
+    if (ret == 0)
+        return;
+    if (r->r != NULL && !computers_excuse(r->disk, ret))
+        world_fail(w, "the rows of a replica cannot be counted: %s", err.text);
+    world_at(w, COUNT_AGAIN, count, r);
+}
+
+static void damage(struct world *w, struct sim_replica *r)
+{
     if (r->r == NULL || spoil(w, store_db(replica_store(r->r))) <= 0)
         return;
     w->counts[SIM_DAMAGED]++;
     world_say(w, "a row of replica %u is damaged", r->no);
-    ret = replica_recount(r->r, true, &differs, &err);
-    if (ret != 0 && !computers_excuse(r->disk, ret))
-        world_fail(w, "the rows of a replica cannot be counted: %s", err.text);
-    if (r->link != NULL)
-        network_cut(w, r->link, true);
+    count(w, r);
 }
 
 static const struct fault list[] = {{2, damage}};
