@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """A city, its counties and a relay between them, each in a network namespace of its own where the privilege
-allows; lines and processes are spoilt at random while people work. Then everything is healed, and every
-computer must have uploaded all, hold the city's chains, verify, and show what its neighbours show. A witness
-looks at every file all the while (tests/lib/causality.py).
+allows; lines and processes are spoilt at random while people work, each kind of fault at least once. Then
+everything is healed, and without anybody's help every computer must have uploaded all and hold the city's chains;
+it says so, verifies, and shows what its neighbours show. A witness looks at every file all the while
+(tests/lib/causality.py).
 
     network.py [--seconds N] [--computers N] [--seed N]
 """
@@ -29,9 +30,11 @@ from causality import Witness  # noqa: E402
 from conftest import MEMBER, ZTC, ZTCD, City, County, wait_until  # noqa: E402
 
 SITES = (431021, 431081, 431002, 431003, 431022, 431023, 431024, 431025, 431026, 431027, 431028)
-LINE_FAULTS = (("cap", 2000), ("cap", 20000), ("delay", 0.4), ("cut", 0), ("up", 0), ("down", 0), ("forget", 0),
-               ("large", 0))
-TRIES = 8
+LINE_FAULTS = {"slow": ("cap", 20000), "very slow": ("cap", 2000), "delay": ("delay", 0.4), "cut": ("cut", 0),
+               "up": ("up", 0), "down": ("down", 0), "forget": ("forget", 0), "large": ("large", 0)}
+PROCESS_FAULTS = ("kill", "pause", "kill city", "pause city")
+WIRE_FAULTS = ("black hole", "unplug")  # of namespaces only
+UNAIDED = 420  # seconds; an agent comes again within 300, and begins anew what stalls
 CITY_PORT = 7001
 
 
@@ -76,15 +79,19 @@ class Network:
         try:
             if os.geteuid() != 0:
                 raise PermissionError("not root")
-            self.make()
-        except (OSError, subprocess.CalledProcessError) as fault:
+            for _ in range(3):
+                self.spaces.append(Namespace())
+        except PermissionError as fault:
             self.close()
             self.why = str(fault)
+            return
+        try:
+            self.join_all(*self.spaces)
+        except BaseException:
+            self.close()
+            raise
 
-    def make(self):
-        for _ in range(3):
-            self.spaces.append(Namespace())
-        city, relay, county = self.spaces
+    def join_all(self, city, relay, county):
         self.join(relay, "to-city", "10.9.1.2", city, "10.9.1.1")
         self.join(relay, "to-county", "10.9.2.1", county, "10.9.2.2")
         self.enter = dict(zip(("city", "relay", "county"), (s.enter for s in self.spaces)))
@@ -147,6 +154,8 @@ class World:
         self.folder, self.network = folder, network
         self.chance = random.Random(options.seed)
         self.counts = collections.Counter()
+        self.kinds = (*LINE_FAULTS, *PROCESS_FAULTS, *(WIRE_FAULTS if network.spaces else ()))
+        self.deck = []
         self.done = threading.Event()
         self.faults = []
         self.kept = {}  # record -> (computer, name)
@@ -260,18 +269,23 @@ class World:
         self.relay.stdin.write(json.dumps({"line": line, "fault": fault, "value": value}) + "\n")
         self.relay.stdin.flush()
 
-    def one_fault(self):
-        """What heals it is the return value."""
-        kind = self.chance.choice(["line"] * 5 + ["kill", "pause", "kill city", "pause city"] +
-                                  (["black hole", "unplug"] if self.network.spaces else []))
-        i = self.chance.randrange(len(self.counties))
-        if kind == "line":
-            fault, value = self.chance.choice(LINE_FAULTS)
-            self.counts[fault] += 1
-            self.spoil(i, fault, value)
-            return lambda: self.spoil(i, "none")
+    def draw(self, kinds):
+        """The next of the shuffled deck that is of KINDS: all come up before one comes again."""
+        if not any(k in kinds for k in self.deck):
+            self.deck += self.chance.sample(self.kinds, len(self.kinds))
+        kind = next(k for k in self.deck if k in kinds)
+        self.deck.remove(kind)
         self.counts[kind] += 1
-        if kind in ("black hole", "unplug"):
+        return kind
+
+    def one_fault(self, kinds):
+        """What heals it is the return value."""
+        kind = self.draw(kinds)
+        i = self.chance.randrange(len(self.counties))
+        if kind in LINE_FAULTS:
+            self.spoil(i, *LINE_FAULTS[kind])
+            return lambda: self.spoil(i, "none")
+        if kind in WIRE_FAULTS:
             change = self.network.black_hole if kind == "black hole" else self.network.unplug
             change(True)
             return lambda: change(False)
@@ -283,35 +297,38 @@ class World:
         return lambda: process.send(signal.SIGCONT)
 
     def trouble(self, seconds):
-        """Up to three faults at a time, of different kinds of processes."""
+        """Up to two faults at a time, of which one is a line's; until each kind has come."""
         until, open_faults = time.monotonic() + seconds, []
-        while time.monotonic() < until and not self.faults:
+        while (time.monotonic() < until or not all(self.counts[k] for k in self.kinds)) and not self.faults:
             for heal in open_faults:
                 heal()
-            open_faults = [self.one_fault()] + ([self.one_line()] if self.chance.random() < 0.7 else [])
+            open_faults = [self.one_fault(self.kinds)]
+            if self.chance.random() < 0.7:
+                open_faults.append(self.one_fault(LINE_FAULTS))
             self.done.wait(self.chance.uniform(1, 6))
         for heal in open_faults:
             heal()
         for line in range(len(self.counties)):
             self.spoil(line, "none")
 
-    def one_line(self):
-        i = self.chance.randrange(len(self.counties))
-        fault, value = self.chance.choice(LINE_FAULTS)
-        self.counts[fault] += 1
-        self.spoil(i, fault, value)
-        return lambda: self.spoil(i, "none")
-
     # ---- after healing ----
 
+    def converged(self):
+        time.sleep(0.5)
+        heads = tips(self.city.dir / "city.db")
+        for county in self.counties:
+            with contextlib.closing(sqlite3.connect(f"file:{county.dir / 'replica.db'}?mode=ro", uri=True,
+                                                    timeout=5)) as db:
+                pending = db.execute("SELECT count(*) FROM pending").fetchone()[0]
+            own = tips(county.dir / "replica.db")
+            if pending or any(heads[stream] != tip for stream, tip in own.items()):
+                return False
+        return True
+
     def upload(self, county):
-        for n in range(TRIES):
-            done = self.sync(county)
-            if done.returncode == 0 and done.stdout == "已全部上传\n":
-                self.counts["tries"] += n + 1
-                return
-            time.sleep(1)
-        raise AssertionError((county.dir.name, done.stdout, done.stderr, county.status()))
+        done = self.sync(county)
+        assert done.returncode == 0 and done.stdout == "已全部上传\n", (county.dir.name, done.stdout, done.stderr,
+                                                                      county.status())
 
     def export(self, county, kind):
         path = self.folder / f"{county.dir.name}-{kind}.csv"
@@ -319,7 +336,10 @@ class World:
         return path.read_bytes()
 
     def judge(self):
-        for county in (*self.counties, *self.counties):
+        began = time.monotonic()
+        assert wait_until(self.converged, UNAIDED), [(c.dir.name, c.status()) for c in self.counties]
+        self.counts["seconds until all was everywhere"] = round(time.monotonic() - began)
+        for county in self.counties:
             self.upload(county)
         heads = tips(self.city.dir / "city.db")
         members = {m["id"]: m["fields"]["name"] for m in self.city.json("ls", "member")}
@@ -387,7 +407,7 @@ def main():
                 world.close()
             network.close()
     print("network: " + ", ".join(f"{k} {n}" for k, n in sorted(world.counts.items())))
-    missing = [k for k in ("deeds", "submissions", "signed for", "entries seen") if not world.counts[k]]
+    missing = [k for k in (*world.kinds, "deeds", "submissions", "signed for", "entries seen") if not world.counts[k]]
     assert not missing, f"never happened: {missing}"
 
 
