@@ -688,6 +688,12 @@ static void judge_missing(struct world *w, const struct file *f, const struct ci
     struct err err = {.ret = 0};
     int ret;
 
+    if (r->gone) {
+        if (at->state != CITY_BLOB_LOST)
+            world_fail(w, "a file of a computer that is gone is not listed as lost");
+        w->counts[SIM_BLOB_LOST]++;
+        return;
+    }
     if (r->set_up_again)
         return; /* its disk is gone, and nobody has said so */
     ret = replica_blob_get(r->r, &f->attachment, BLOB_UP, &row, &err);
@@ -739,9 +745,10 @@ static void judge_fetch(struct world *w, const struct fetch *fetch)
     arena_init(&a, 4096);
     if (row.state == BLOB_DONE)
         same_bytes(w, r->no, f->content);
-    else if ((row.state != BLOB_WAITING && row.code[0] == '\0') ||
-             (row.state == BLOB_WAITING &&
-              city_blob_get(city_store(w->city), &f->attachment, &a, &at, NULL) == 0))
+    else if (!r->gone &&
+             ((row.state != BLOB_WAITING && row.code[0] == '\0') ||
+              (row.state == BLOB_WAITING &&
+               city_blob_get(city_store(w->city), &f->attachment, &a, &at, NULL) == 0)))
         world_fail(w, "replica %u waits for a file of replica %u without a reason: %d %s, %d there", r->no, f->replica, (int)row.state, row.code, (int)at.state);
     arena_release(&a);
     if (row.state == BLOB_DONE && !is_shown(w->blobs, r->site, f->content))

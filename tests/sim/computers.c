@@ -21,7 +21,7 @@ static struct template {
     struct disk *city;
     struct disk *disks[POOL_MAX];
     struct sim_replica pool[POOL_MAX];
-    struct id studio[SIM_SITES], member[SIM_SITES];
+    struct id studio[SIM_SITES], member[SIM_SITES], second[SIM_SITES];
 } template;
 
 /* ---- keys ---- */
@@ -341,6 +341,7 @@ int computers_template(struct world *w)
     ok = w->city_disk != NULL && found(w);
     memcpy(template.studio, w->studio, sizeof template.studio);
     memcpy(template.member, w->member, sizeof template.member);
+    memcpy(template.second, w->second, sizeof template.second);
     template.city = keep(w->city_disk, "template-city");
     ok = ok && template.city != NULL;
     for (unsigned i = 0; i < POOL_MAX; i++) {
@@ -382,6 +383,7 @@ static bool switch_on(struct world *w, unsigned i, unsigned taken[SIM_SITES])
 
     *r = template.pool[slot];
     r->no = i;
+    r->owner = world_roll(w, 3) == 0 ? template.second[site] : r->clerk;
     (void)snprintf(name, sizeof name, "replica%u", i);
     r->disk = copy_of(w, name, template.disks[slot]);
     return w->why[0] == '\0' && computers_open_replica(w, r);
@@ -394,6 +396,7 @@ bool computers_begin(struct world *w)
     disk_begin_run();
     memcpy(w->studio, template.studio, sizeof w->studio);
     memcpy(w->member, template.member, sizeof w->member);
+    memcpy(w->second, template.second, sizeof w->second);
     w->city_disk = copy_of(w, "city", template.city);
     w->n_replicas = 2 + (unsigned)world_roll(w, REPLICAS_MAX - 1);
     for (unsigned i = 0; i < w->n_replicas && w->why[0] == '\0'; i++)

@@ -34,7 +34,7 @@ static void set_up_again(struct world *w, void *subject)
 {
     struct sim_replica *r = subject;
 
-    if (r->r == NULL || r->backup == NULL || r->restored || w->healing)
+    if (r->r == NULL || r->backup == NULL || r->restored || r->gone || w->healing)
         return;
     world_say(w, "replica %u is set up again from a backup", r->no);
     computers_stop_replica(w, r, SET_UP_AGAIN);
@@ -48,9 +48,9 @@ static void set_up_again(struct world *w, void *subject)
 
 static void back_up(struct world *w, struct sim_replica *r)
 {
-    if (r->r == NULL || r->backup != NULL || w->restore.backup != NULL)
+    if (r->r == NULL || r->gone || r->backup != NULL || w->restore.backup != NULL)
         return;
-    w->restore.copied = true;
+    w->restore.barred = true;
     r->backup = copy_of(w, r, "backup");
     world_at(w, 500 + world_roll(w, 20000), set_up_again, r);
 }

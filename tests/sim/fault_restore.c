@@ -230,7 +230,7 @@ static void put_back(struct world *w, void *subject)
     struct restore *b = &w->restore;
 
     (void)subject;
-    if (w->healing || b->copied)
+    if (w->healing || b->barred)
         return;
     if (w->city == NULL) {
         world_at(w, 1000, put_back, NULL);
@@ -280,7 +280,7 @@ static void back_up(struct world *w, struct sim_replica *r)
     struct restore *b = &w->restore;
 
     (void)r;
-    if (w->city == NULL || b->backup != NULL || b->copied)
+    if (w->city == NULL || b->backup != NULL || b->barred)
         return;
     b->backup = disk_new("city-backup");
     if (b->backup == NULL)

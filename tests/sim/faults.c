@@ -3,7 +3,7 @@
 
 static const struct faults *const kinds[] = {&fault_crashes, &fault_network, &fault_disks,
                                              &fault_clocks, &fault_copies, &fault_damages,
-                                             &fault_restores};
+                                             &fault_restores, &fault_revocations};
 
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -49,6 +49,7 @@ static void fault_due(struct world *w, void *subject)
 void faults_begin(struct world *w)
 {
     world_at(w, 500, fault_due, NULL);
+    fault_revoke_begin(w);
 }
 
 void faults_heal(struct world *w)

@@ -285,6 +285,7 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
     if (up->store_refused != NULL) {
         exchange_refused(r, up, world_clock(l->w, replica_of(l)->skew), &out->ev[out->n++], &err);
         l->w->counts[SIM_REFUSED]++;
+        l->w->counts[SIM_KEPT_ASIDE] += up->store_refused->quarantined != 0;
         if (slice_eq(wire_slice(up->store_refused->code), slice_str(err_code(E_AFTER))) ||
             slice_eq(wire_slice(up->store_refused->code), slice_str(err_code(E_PARENT))))
             l->w->counts[SIM_AFTER]++;
@@ -509,6 +510,11 @@ static void client_gone(struct link *l)
         world_at(l->w, 0, forked, r);
         return;
     }
+    if (r->gone && r->link == l && l->cs.cause == E_REVOKED) {
+        l->w->counts[SIM_TURNED_AWAY]++;
+        r->over = true;
+        return;
+    }
     if (!client_backoff_helps(l->cs.cause) && !l->not_taken)
         world_fail(l->w, "replica %u waits for a person: %s", r->no, err_code(l->cs.cause));
     if (r->r != NULL && !r->offline && r->link == l)
@@ -658,7 +664,7 @@ void network_connect(struct world *w, void *subject)
     struct err err = {.ret = 0};
     int ret;
 
-    if (r->r == NULL || r->offline || (r->link != NULL && r->link->client_open))
+    if (r->r == NULL || r->offline || r->over || (r->link != NULL && r->link->client_open))
         return;
     if (!reaches(w, r)) {
         w->counts[SIM_UNREACHED]++;

@@ -97,6 +97,7 @@ static bool settle_site(struct world *w, struct arena *a, uint32_t site)
 {
     struct form member = {.a = a, .kind = catalogue_kind_named("member")};
     struct form studio = {.a = a, .kind = catalogue_kind_named("studio")};
+    struct form account = {.a = a, .kind = catalogue_kind_named("user_account")};
 
     fill(&member, "name", value_str("何委员"));
     fill(&member, "level", (struct value){.type = V_SET, .s = slice_str("city,county")});
@@ -104,7 +105,13 @@ static bool settle_site(struct world *w, struct arena *a, uint32_t site)
     fill(&member, "status", value_str("active"));
     fill(&studio, "name", value_str("惠民委员工作室"));
     fill(&studio, "level", value_str("county"));
-    return create_at_city(w, &member, site, NULL, &w->member[place_of(site)]) &&
+    fill(&account, "login", value_str("second"));
+    fill(&account, "name", value_str("李干事"));
+    fill(&account, "role",
+         (struct value){.type = V_SET, .s = slice_str("county_clerk,county_lead,studio_user")});
+    fill(&account, "active", value_int(1));
+    return create_at_city(w, &account, site, NULL, &w->second[place_of(site)]) &&
+           create_at_city(w, &member, site, NULL, &w->member[place_of(site)]) &&
            create_at_city(w, &studio, site, "operating", &w->studio[place_of(site)]);
 }
 
@@ -250,7 +257,7 @@ static void fill_required(struct sim_replica *r, const struct transition *t, con
         else if (field->type == FT_ENUM)
             fill(f, field->name, value_str(field->codes->codes[0].code));
         else if (strcmp(field->name, "county_reviewer") == 0)
-            fill(f, field->name, value_id(&r->clerk));
+            fill(f, field->name, value_id(&r->owner));
     }
 }
 
@@ -365,11 +372,11 @@ static int write_act(struct world *w, struct sim_replica *r, struct arena *a, st
     int ret;
 
     if (file == NULL)
-        return replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, now, err);
+        return replica_write(r->r, a, &r->owner, d, n, UINT64_MAX, now, err);
     ret = replica_write_begin(r->r, err);
     if (ret != 0)
         return ret;
-    ret = replica_write(r->r, a, &r->clerk, d, n, UINT64_MAX, now, err);
+    ret = replica_write(r->r, a, &r->owner, d, n, UINT64_MAX, now, err);
     if (ret == 0)
         ret = replica_blob_want(r->r, file, now, err);
     if (ret == 0)
@@ -399,6 +406,8 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
         bool disk = computers_excuse(r->disk, ret);
 
         w->counts[disk ? SIM_NOT_KEPT : SIM_LOCAL_REFUSED]++;
+        if (w->switched_off[place_of(r->site)] && !disk)
+            r->owner = r->clerk; /* he may have learnt it just now */
         world_say(w, "replica %u: not taken: %s %s", r->no, err_code(ret), err.text);
         if (!disk && (ret == E_INTERNAL || ret == E_CORRUPT || ret == E_IO || ret == E_FULL))
             world_fail(w, "a replica cannot write: %s", err.text);

@@ -3,6 +3,7 @@
 
 #include "common/crypto/hash.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ROW_MAX    (4u << 20)
@@ -147,15 +148,16 @@ struct standing {
 };
 
 #define STANDING_MAX 8192u
-#define CHANGES_MAX  4096u /* of a replica */
+#define OWN_MAX      2048u /* changes of a replica */
+
+enum { IN_LOG = 1, IN_REFUSALS = 2, IN_PENDING = 4 };
 
 struct history {
     struct world *w;
     struct arena a;
     struct standing at[STANDING_MAX];
     unsigned n;
-    uint64_t seen_n[REPLICAS_MAX]; /* changes met in the log */
-    bool met[REPLICAS_MAX][CHANGES_MAX];
+    uint8_t found[REPLICAS_MAX][OWN_MAX]; /* of each change: where */
 };
 
 static struct standing *standing(struct history *h, const struct id *record, uint32_t tag)
@@ -204,6 +206,17 @@ static void meet_field(struct history *h, const struct change *c, const struct f
     s->value = value;
 }
 
+/* Change N of a replica is there; twice in the log is once too often. */
+static void find(struct history *h, unsigned replica, uint64_t n, uint8_t where)
+{
+    if (n >= OWN_MAX)
+        abort();
+    if (where == IN_LOG && (h->found[replica][n] & IN_LOG) != 0)
+        world_fail(h->w, "change %llu of replica %u is twice in the log", (unsigned long long)n,
+                   replica);
+    h->found[replica][n] |= where;
+}
+
 static int meet(void *ctx, const struct entry *entry)
 {
     struct history *h = ctx;
@@ -216,13 +229,8 @@ static int meet(void *ctx, const struct entry *entry)
         verdict_decode(&h->a, entry->verdict, &v) != 0)
         return E_CORRUPT;
     author = replica_number(h->w, &c.replica);
-    if (author >= 0) {
-        h->seen_n[author]++;
-        if (c.n >= CHANGES_MAX || h->met[author][c.n])
-            world_fail(h->w, "change %llu of replica %d stands twice", (unsigned long long)c.n, author);
-        else
-            h->met[author][c.n] = true;
-    }
+    if (author >= 0)
+        find(h, (unsigned)author, c.n, IN_LOG);
     if (c.op == OP_CREATE && c.kind == catalogue_kind_named("conflict")->tag)
         h->w->counts[SIM_CONFLICT]++;
     for (size_t i = 0; i < c.n_fields; i++) {
@@ -232,10 +240,50 @@ static int meet(void *ctx, const struct entry *entry)
     return 0;
 }
 
-static int count_refused(void *ctx, const struct refused_row *row)
+struct own_found {
+    struct history *h;
+    unsigned replica;
+};
+
+static int find_refused(void *ctx, const struct refused_row *row)
 {
-    *(uint64_t *)ctx += row->last_n - row->first_n + 1;
+    struct own_found *o = ctx;
+
+    for (uint64_t n = row->first_n; n <= row->last_n; n++)
+        find(o->h, o->replica, n, IN_REFUSALS);
     return 0;
+}
+
+static int find_pending(void *ctx, uint64_t n, struct slice bytes, struct slice side)
+{
+    struct own_found *o = ctx;
+
+    (void)bytes;
+    (void)side;
+    find(o->h, o->replica, n, IN_PENDING);
+    return 0;
+}
+
+/* Nothing anybody typed is lost: what R made is in the log, or among its refusals (kept aside, released or
+ * dropped it is there too), or still waits on a computer that nobody listens to any more. */
+static void judge_own(struct history *h, const struct sim_replica *r)
+{
+    struct world *w = h->w;
+    struct own_found o = {h, r->no};
+    struct replica_facts f;
+    struct err err = {.ret = 0};
+
+    if (replica_refused_each(r->r, find_refused, &o, &err) != 0 ||
+        replica_facts(r->r, &f, &err) != 0 ||
+        replica_pending(r->r, f.acked_n + 1, UINT32_MAX, SIZE_MAX, find_pending, &o, &err) != 0)
+        world_fail(w, "own changes cannot be read: %s", err.text);
+    for (uint64_t n = 1; n <= f.own_n && w->why[0] == '\0'; n++) {
+        uint8_t at = h->found[r->no][n];
+
+        if (at == 0 || (!r->gone && (at & IN_PENDING) != 0))
+            world_fail(w, "change %llu of replica %u is %s", (unsigned long long)n, r->no,
+                       at == 0 ? "nowhere" : "still pending");
+    }
 }
 
 static void judge_history(struct world *w)
@@ -252,18 +300,8 @@ static void judge_history(struct world *w)
             world_fail(w, "the city's log cannot be read: %s", err.text);
     }
     arena_release(&h.a);
-    for (unsigned i = 0; i < w->n_replicas; i++) {
-        struct replica_facts f;
-        uint64_t refused = 0;
-
-        if (replica_refused_each(w->replicas[i].r, count_refused, &refused, &err) != 0 ||
-            replica_facts(w->replicas[i].r, &f, &err) != 0)
-            world_fail(w, "refusals cannot be read: %s", err.text);
-        if (h.seen_n[i] + refused != f.own_n)
-            world_fail(w, "replica %u made %llu changes; %llu are in the log and %llu refused", i,
-                       (unsigned long long)f.own_n, (unsigned long long)h.seen_n[i],
-                       (unsigned long long)refused);
-    }
+    for (unsigned i = 0; i < w->n_replicas && w->why[0] == '\0'; i++)
+        judge_own(&h, &w->replicas[i]);
 }
 
 /* ---- no silent stall ---- */
@@ -334,6 +372,8 @@ void verdict_judge(struct world *w)
     for (unsigned i = 0; i < w->n_replicas && w->why[0] == '\0'; i++) {
         struct sim_replica *r = &w->replicas[i];
 
+        if (r->gone)
+            continue;
         same_head(w, r, STREAM_SHARED);
         same_head(w, r, r->site);
         same_tables(w, &city, r, STREAM_SHARED, "after healing");

@@ -149,6 +149,8 @@ static bool quiet(const struct world *w)
     for (unsigned i = 0; i < w->n_replicas; i++) {
         const struct sim_replica *r = &w->replicas[i];
 
+        if (r->over && r->r != NULL)
+            continue;
         if (r->r == NULL || r->offline || r->link == NULL || !r->link->client_open ||
             !r->link->server_open || !client_session_complete(&r->link->cs) ||
             client_session_history(&r->link->cs) || client_session_fetches(&r->link->cs) ||

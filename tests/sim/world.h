@@ -77,7 +77,7 @@
     X(BLOB_LOST, "files reported lost")                                                            \
     X(FETCHED, "files fetched")                                                                    \
     X(FETCH_ON, "fetches gone on with in the middle of a file")                                    \
-    X(FETCH_DENIED, "files of other sites asked for, denied")\
+    X(FETCH_DENIED, "files of other sites asked for, denied") \
     X(PUT_BACK, "city put back from a backup")                                                     \
     X(FROZEN, "city put back unknowingly, frozen by a head it had signed")                          \
     X(REFILLED, "refills taken by a recovering city")                                              \
@@ -88,7 +88,15 @@
     X(STRAGGLER, "stragglers of a life that was over")                                             \
     X(LATE_ACT, "acts appended as recovered")                                                      \
     X(GONE_BACK, "replicas that went back to where a life ended")                                  \
-    X(ADOPTED, "answers of a lost life taken on a replica's word")
+    X(ADOPTED, "answers of a lost life taken on a replica's word") \
+    X(DECLARED_LOST, "computers declared lost")                                                    \
+    X(RETIRED, "computers retired")                                                                \
+    X(TURNED_AWAY, "sessions of such computers that ended for good")                               \
+    X(SWITCHED_OFF, "accounts switched off")                                                       \
+    X(KEPT_ASIDE, "acts kept aside for a decision")                                                \
+    X(RELEASED, "acts released")                                                                   \
+    X(NOT_RELEASED, "acts that could not be released any more")                                    \
+    X(DROPPED_ACT, "acts dropped")
 
 enum sim_event {
 #define X(name, text) SIM_##name,

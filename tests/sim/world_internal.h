@@ -111,6 +111,7 @@ struct sim_replica {
     struct disk *disk;
     struct replica *r; /* NULL: its computer is down */
     struct id id, clerk;
+    struct id owner; /* the account its people work under */
     uint32_t site;
     struct link *link; /* the newest */
     unsigned attempt;
@@ -125,6 +126,8 @@ struct sim_replica {
     struct disk *backup, *newer; /* NULL: none */
     bool restored;               /* it runs on the backup, and nobody knows what of it yet */
     bool set_up_again;           /* it once did */
+    bool gone;                   /* declared lost or retired */
+    bool over;                   /* and it knows: it does not come back */
     uint64_t newer_n;            /* durable_n of the newer disk */
     uint64_t saw[CLIENT_STREAMS]; /* how far its people could see, since it was switched on */
 };
@@ -154,7 +157,7 @@ extern const uint32_t sim_sites[SIM_SITES];
 
 struct restore {
     struct disk *backup; /* NULL: none */
-    bool copied;         /* a computer of this world ran on its own backup: then the city is left alone */
+    bool barred; /* a computer ran on its own backup, or was shut out: then the city is left alone */
     bool due;            /* the store on the disk is the backup and has not begun its new life */
     bool silent;         /* nobody told it: a head it had signed must. Nobody works there till then, or
                           * one life would have two histories: what the heads file is against */
@@ -202,6 +205,8 @@ struct world {
     struct id studio[2], member[2]; /* by place of the site */
     struct client_options eager;   /* of a replica that joins late */
     struct server_options sparing; /* of the city towards it */
+    struct id second[SIM_SITES];   /* accounts besides the clerk's */
+    bool switched_off[SIM_SITES];  /* those */
     struct blobs *blobs;           /* NULL: nobody has files in this world */
     unsigned acts_left, faults_left;
     bool healing;
@@ -248,8 +253,9 @@ struct faults {
     unsigned n;
 };
 extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks, fault_damages,
-    fault_copies, fault_restores;
+    fault_copies, fault_restores, fault_revocations;
 
+void fault_revoke_begin(struct world *w); /* the operator looks at what is kept aside */
 void fault_disks_heal(struct world *w);
 void fault_network_heal(struct world *w);
 
@@ -300,6 +306,7 @@ void writer_note(struct link *l, const Ztc__Repaired *m);
 /* HELD: its file is whole and verified. */
 void writer_blob(struct link *l, const struct server_blob_want *want, bool held);
 void writer_city_act(struct world *w);
+void writer_tell_heads(struct world *w); /* of what was committed just now */
 void writer_drop_all(struct world *w);
 void writer_read(struct link *l, const struct server_update *up);
 

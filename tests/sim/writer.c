@@ -272,7 +272,8 @@ static int add_refusal(void *ctx, const struct refusal *r)
                                                                .last_n = r->last_n,
                                                                .at_n = r->at_n,
                                                                .code = writer_keep(job, r->code),
-                                                               .text = writer_keep(job, r->text)};
+                                                               .text = writer_keep(job, r->text),
+                                                               .quarantined = r->quarantined};
     return 0;
 }
 
@@ -308,6 +309,10 @@ static int facts(struct world *w, struct job *job, struct err *err)
 
     *f = (struct server_facts){.incarnation = city_incarnation(w->city),
                                .catalogue = CATALOGUE_VERSION};
+    if (ret == 0 && row.state == REPLICA_LOST)
+        return E_REVOKED;
+    if (ret == 0 && row.state == REPLICA_RETIRED)
+        f->standing = SERVER_MAY_HAND_IN;
     if (ret == 0)
         ret = read_heads(w, job, err);
     if (ret == 0)
@@ -350,6 +355,8 @@ static int push(struct world *w, struct job *job, struct err *err)
         ret = err_set(err, E_RECOVERING, NULL);
     if (ret != 0)
         return ret;
+    if (row.state == REPLICA_LOST)
+        return E_REVOKED;
     memcpy(chain, row.own_chain, HASH_SIZE);
     while (i < job->n) {
         struct act act = {.n = 0};
@@ -459,7 +466,7 @@ static void promise(struct world *w, const struct server_head *h)
     w->told[i] = *h;
 }
 
-static void tell_heads(struct world *w)
+void writer_tell_heads(struct world *w)
 {
     struct server_head heads[32];
     struct slice head, signature;
@@ -495,7 +502,7 @@ static bool is_read(const struct job *job)
 /* The failure of JOB is what is to be told. */
 static bool is_answer(const struct job *job)
 {
-    return job->kind == JOB_CITY_ACT || job->ret == E_RECOVERING ||
+    return job->kind == JOB_CITY_ACT || job->ret == E_RECOVERING || job->ret == E_REVOKED ||
            (job->kind == JOB_BLOB && (job->ret == E_DENIED || job->ret == E_BLOB_WAIT ||
                                       job->ret == E_BLOB_LOST));
 }
@@ -610,7 +617,7 @@ static void answer_group(struct world *w)
         jobs = next;
     }
     if (w->why[0] == '\0')
-        tell_heads(w);
+        writer_tell_heads(w);
 }
 
 static void commit(struct world *w, void *subject)
