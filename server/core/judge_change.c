@@ -394,8 +394,8 @@ static int refuse_moved(struct task *t, const struct row *would)
     struct err err = {.ret = 0};
     int ret = meant == NULL ? 0 : transition_check(&check, meant, would, t->actor, &err);
 
-    if (ret == E_NOMEM)
-        return ret;
+    if (err_is_fault(ret))
+        return refused(j, ret, &err);
     if (ret == E_GUARD && err.text[0] != '\0')
         return judge_refuse(j, E_STATE, "%s", err.text);
     return judge_refuse(j, E_STATE, "这条%s现在的状态是“%s”，不能再办理“%s”", kind->label,
