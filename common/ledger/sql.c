@@ -4,6 +4,8 @@
 
 static int translate(int rc)
 {
+    if (rc == SQLITE_CONSTRAINT_COMMITHOOK) /* the store's own: its transaction is over already */
+        return E_IO;
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
         return E_NOMEM;

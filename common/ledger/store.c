@@ -94,6 +94,15 @@ static int user_version(sqlite3 *db, struct err *err)
     return ret;
 }
 
+/* SQLite ends a transaction by itself when its disk fails. What is written behind that, by who did not look at an
+ * error, would be committed a statement at a time. */
+static int refuse_commit(void *ctx)
+{
+    const struct store *s = ctx;
+
+    return s->begun && !s->commits;
+}
+
 static int migrate(struct store *s, const struct store_options *o, struct err *err)
 {
     char pragma[64];
@@ -191,6 +200,7 @@ int store_open(const char *path, const struct store_options *o, struct store **r
         status = migrate(s, o, err);
     if (status == 0)
         status = prepare_all(s, err);
+    (void)sqlite3_commit_hook(s->db, refuse_commit, s); /* returns what was there before */
 
 out:
     if (status != 0) {
@@ -244,19 +254,29 @@ int store_begin(struct store *s, struct err *err)
 {
     int ret = switch_synced(s, err);
 
-    return ret != 0 ? ret : sql_run(s->st[ST_BEGIN], err);
+    if (ret == 0)
+        ret = sql_run(s->st[ST_BEGIN], err);
+    s->begun = ret == 0;
+    return ret;
 }
 
 int store_commit(struct store *s, struct err *err)
 {
     int ret = sums_keep(s, err);
 
-    return ret != 0 ? ret : sql_run(s->st[ST_COMMIT], err);
+    if (ret != 0)
+        return ret;
+    s->commits = true;
+    ret = sql_run(s->st[ST_COMMIT], err);
+    s->commits = false;
+    s->begun = ret != 0;
+    return ret;
 }
 
 void store_rollback(struct store *s)
 {
     sums_forget(s);
+    s->begun = false;
     if (sqlite3_get_autocommit(s->db) == 0)
         (void)sql_run(s->st[ST_ROLLBACK], NULL); /* SQLite rolls back by itself when it cannot */
 }

@@ -51,6 +51,7 @@ struct store {
     sqlite3 *db;
     bool readonly;
     bool track_seqs;
+    bool begun, commits; /* a transaction of store_begin's; its commit is under way */
     bool relaxed, relax_next; /* the connection does not sync; the next transaction need not */
     unsigned log_pages; /* of the write-ahead log; kept when checkpoints are another's */
     const struct vault *vault;

@@ -14,6 +14,7 @@
 
 #include "ledger_fixture.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 
 #define MANY 200u /* more rows than are told one by one, and than a range has parts */
@@ -487,6 +488,30 @@ static void test_store_reads__every_place_fails(void **state)
     }
 }
 
+/* SQLite rolls back by itself where its disk fails: what is written behind that does not stay. */
+static void test_store_reads__nothing_outlasts_its_transaction(void **state)
+{
+    struct ledger_fixture *f = *state;
+    int64_t n;
+
+    assert_int_equal(store_begin(f->store, &f->err), 0);
+    assert_int_equal(store_meta_put_int(f->store, "before", 1, &f->err), 0);
+    assert_int_equal(sqlite3_exec(store_db(f->store), "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(store_meta_put_int(f->store, "behind", 1, &f->err), E_IO);
+    assert_true(store_commit(f->store, &f->err) < 0);
+    store_rollback(f->store);
+    assert_int_equal(store_meta_number(f->store, "before", 7, &n, &f->err), 0);
+    assert_int_equal(n, 7);
+    assert_int_equal(store_meta_number(f->store, "behind", 7, &n, &f->err), 0);
+    assert_int_equal(n, 7);
+
+    assert_int_equal(store_begin(f->store, &f->err), 0);
+    assert_int_equal(store_meta_put_int(f->store, "before", 2, &f->err), 0);
+    assert_int_equal(store_commit(f->store, &f->err), 0);
+    assert_int_equal(store_meta_number(f->store, "before", 7, &n, &f->err), 0);
+    assert_int_equal(n, 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_store_reads__##name, set_up, fixture_tear_down)
@@ -499,6 +524,7 @@ int main(void)
         TEST(pending_rows_have_a_base),
         TEST(copy),
         TEST(checkpoint),
+        TEST(nothing_outlasts_its_transaction),
         TEST(every_place_fails),
     };
 
