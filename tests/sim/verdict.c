@@ -141,14 +141,17 @@ static void same_head(struct world *w, struct sim_replica *r, uint32_t stream)
 
 /* ---- nobody overwrote what he did not see; nothing typed is lost ---- */
 
+#define FORMER_MAX   8u
+#define STANDING_MAX 8192u
+#define OWN_MAX      2048u /* changes of a replica */
+
 struct standing {
     struct id record;
     uint32_t tag;
-    uint64_t value;
+    uint64_t value, seq;
+    uint64_t former[FORMER_MAX]; /* values that stood here before, the last ones */
+    unsigned n_former;
 };
-
-#define STANDING_MAX 8192u
-#define OWN_MAX      2048u /* changes of a replica */
 
 enum { IN_LOG = 1, IN_REFUSALS = 2, IN_PENDING = 4 };
 
@@ -190,8 +193,24 @@ static int replica_number(struct world *w, const struct id *id)
     return -1;
 }
 
+static bool stood(const struct standing *s, uint64_t value)
+{
+    for (unsigned i = 0; i < FORMER_MAX && i < s->n_former; i++) {
+        if (s->former[i] == value)
+            return true;
+    }
+    return false;
+}
+
+/* What was shown in its place went with a life of the city that is over; he had seen what stands, too. */
+static bool showed_lost(const struct world *w, const struct standing *s, const struct edit *e,
+                        const struct change *c)
+{
+    return w->counts[SIM_GONE_BACK] > 0 && !stood(s, e->shown) && s->seq <= c->seen;
+}
+
 static void meet_field(struct history *h, const struct change *c, const struct field_change *f,
-                       int author)
+                       uint64_t seq, int author)
 {
     struct standing *s = standing(h, &c->record, f->tag);
     uint64_t value = people_fingerprint(&f->v);
@@ -200,10 +219,13 @@ static void meet_field(struct history *h, const struct change *c, const struct f
     if (s == NULL || f->form == FORM_DELTA || s->value == value)
         return;
     e = author < 0 ? NULL : edit_of(h->w, (unsigned)author, c->n, f->tag);
-    if (e != NULL && c->op != OP_CREATE && s->value != 0 && e->shown != s->value)
+    if (e != NULL && c->op != OP_CREATE && s->value != 0 && e->shown != s->value &&
+        !showed_lost(h->w, s, e, c))
         world_fail(h->w, "replica %d overwrote a value of field %u it had not seen (n %llu)",
                    author, f->tag, (unsigned long long)c->n);
+    s->former[s->n_former++ % FORMER_MAX] = s->value;
     s->value = value;
+    s->seq = seq;
 }
 
 /* Change N of a replica is there; twice in the log is once too often. */
@@ -235,7 +257,7 @@ static int meet(void *ctx, const struct entry *entry)
         h->w->counts[SIM_CONFLICT]++;
     for (size_t i = 0; i < c.n_fields; i++) {
         if (!verdict_withholds(&v, c.fields[i].tag))
-            meet_field(h, &c, &c.fields[i], author);
+            meet_field(h, &c, &c.fields[i], entry->seq, author);
     }
     return 0;
 }
