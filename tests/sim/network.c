@@ -244,6 +244,8 @@ static void client_apply(struct link *l, const Ztc__Entries *m, struct arena *a,
 
     exchange_read(&batch, replica_hasher(r), &l->codec, a);
     exchange_take(r, &batch, ret, err);
+    if (ret->ret == 0)
+        causality_arrived(l->w, replica_of(l), batch.stream, batch.first_seq, ret->applied.seq);
 }
 
 static void welcome(struct link *l, struct replica *r, const Ztc__Welcome *m, struct arena *a,

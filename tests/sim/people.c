@@ -392,10 +392,13 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
     struct edit edits[2][64];
     unsigned n_edits[2] = {0, 0};
     struct replica_facts f;
+    struct statement before;
     struct err err = {.ret = 0};
     bool loading = false;
     int ret;
 
+    if (replica_says(r->r, &before, NULL) != 0)
+        return; /* a disk that fails: nothing can be done just now */
     if (r->late)
         (void)replica_loading(r->r, r->site, &loading, NULL); /* a disk that fails shows below */
     w->counts[SIM_EARLY_ACT] += loading;
@@ -421,6 +424,8 @@ static void keep_act(struct world *w, struct sim_replica *r, struct arena *a, st
     if (ret != 0)
         world_fail(w, "no facts: %s", err.text);
     r->durable_n = f.own_n;
+    if (f.own_n == before.own_n)
+        return; /* it says what is there already */
     w->counts[SIM_ACT]++;
     if (file != NULL)
         blobs_attached(w);

@@ -43,6 +43,7 @@
     X(OFFLINE, "replica left offline for long")                                                    \
     X(VOID, "records voided")                                                                      \
     X(FORWARDED, "submissions sent up")                                                            \
+    X(NAMED, "records that entries name, there before them")                                       \
     X(LIVE, "entries pushed to a waiting replica")                                                 \
     X(POWER_MIDWAY, "power cuts in the middle of a write")                                         \
     X(LOST, "chunks lost on the way")                                                              \

@@ -352,4 +352,9 @@ uint64_t people_fingerprint(const struct value *v);
 void verdict_watch(struct world *w); /* while it lives */
 void verdict_judge(struct world *w); /* when it has healed */
 
+/* causality.c */
+
+/* Entries FIRST to LAST of STREAM are at R now. */
+void causality_arrived(struct world *w, const struct sim_replica *r, uint32_t stream, uint64_t first, uint64_t last);
+
 #endif
