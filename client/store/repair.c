@@ -378,13 +378,16 @@ static int replay(void *ctx, const struct entry *e)
     uint8_t *verdict = arena_dup(p->a, e->verdict.p, e->verdict.len);
     struct change c;
     struct verdict v;
+    int ret;
 
     if (bytes == NULL || side == NULL || verdict == NULL)
         return E_NOMEM;
-    if (change_decode(p->a, (struct slice){bytes, e->bytes.len}, (struct slice){side, e->side.len},
-                      &c) != 0 ||
-        verdict_decode(p->a, (struct slice){verdict, e->verdict.len}, &v) != 0)
-        p->broken = true;
+    ret = change_decode(p->a, (struct slice){bytes, e->bytes.len}, (struct slice){side, e->side.len}, &c);
+    if (ret == 0)
+        ret = verdict_decode(p->a, (struct slice){verdict, e->verdict.len}, &v);
+    if (ret == E_NOMEM)
+        return ret;
+    p->broken = p->broken || ret != 0;
     if (p->broken || c.kind != p->kind->tag)
         return 0;
     if ((p->row == NULL) != (c.op == OP_CREATE)) {

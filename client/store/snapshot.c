@@ -156,6 +156,17 @@ static int take_row(struct replica *r, struct arena *a, const struct replica_sna
                    : store_row_put(r->store, row, err);
 }
 
+/* Whether an entry from outside can be read, and its sidecar is its own. */
+static int read_change(struct replica *r, struct arena *a, uint32_t stream, const struct arrived *in,
+                       struct change *ret)
+{
+    int status = change_decode(a, in->bytes, in->side, ret);
+
+    if (status == 0)
+        status = change_check_side(r->hasher, ret);
+    return status == 0 && ret->stream != stream ? E_MALFORMED : status;
+}
+
 /* An entry out of its turn: history will put it in its place in the chain. Until then its own hash stands
  * for the chain's. */
 static int take_named(struct replica *r, struct arena *a, uint32_t stream, const struct arrived *in,
@@ -169,9 +180,11 @@ static int take_named(struct replica *r, struct arena *a, uint32_t stream, const
                       .side = in->side};
     sqlite3_stmt *st = r->st[RS_LOG_CUT];
     struct change c;
+    int ret = read_change(r, a, stream, in, &c);
 
-    if (change_decode(a, e.bytes, e.side, &c) != 0 || c.stream != stream ||
-        change_check_side(r->hasher, &c) != 0)
+    if (ret == E_NOMEM)
+        return err_set(err, ret, NULL);
+    if (ret != 0)
         return err_set(err, E_MALFORMED, "快照中的一条经过无法识别");
     change_hash(r->hasher, e.bytes, e.hash);
     sql_bind_int(st, 1, POS(stream, seq));
@@ -250,9 +263,13 @@ static int take_old(struct replica *r, struct arena *a, struct replica_snapshot 
     uint8_t hash[HASH_SIZE];
     struct verdict v;
     struct change c;
+    int ret = in->echo_n != 0 ? E_MALFORMED : read_change(r, a, s->stream, in, &c);
 
-    if (in->echo_n != 0 || change_decode(a, e.bytes, e.side, &c) != 0 || c.stream != s->stream ||
-        verdict_decode(a, e.verdict, &v) != 0 || change_check_side(r->hasher, &c) != 0)
+    if (ret == 0)
+        ret = verdict_decode(a, e.verdict, &v);
+    if (ret == E_NOMEM)
+        return err_set(err, ret, NULL);
+    if (ret != 0)
         return err_set(err, E_CORRUPT, "数据流 %u 第 %llu 条历史无法识别", s->stream,
                        (unsigned long long)e.seq);
     change_hash(r->hasher, e.bytes, hash);

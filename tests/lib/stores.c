@@ -98,6 +98,18 @@ static void close_one(struct stores *s, enum stores_disk at)
     }
 }
 
+void stores_replace(struct stores *s, enum stores_disk at)
+{
+    struct replica_keys keys = stores_keys(s, at);
+    struct replica_facts facts;
+
+    MUST(s, replica_facts(s->at[at], &facts, &s->err));
+    close_one(s, at);
+    assert_int_equal(disk_copy(s->disks[at], s->empty), 0);
+    MUST(s, replica_create(paths[at], &keys, &facts, &s->err));
+    open_one(s, at);
+}
+
 static void keep(struct stores *s)
 {
     for (unsigned i = 0; i < STORES_DISKS; i++)

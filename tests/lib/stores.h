@@ -54,6 +54,9 @@ struct replica_keys stores_keys(struct stores *s, enum stores_disk at);
 /* A path on a disk with nothing on it. */
 const char *stores_new_path(struct stores *s);
 
+/* AT's file is lost: a new one of the same replica, which has made nothing. */
+void stores_replace(struct stores *s, enum stores_disk at);
+
 /* Every random number from here on is the same in each run. */
 void stores_reseed(struct stores *s, uint64_t seed);
 

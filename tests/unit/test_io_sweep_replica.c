@@ -411,6 +411,135 @@ static int go_back(struct stores *s, struct err *err)
     return ev.ret;
 }
 
+/* ---- a computer that begins with a snapshot ---- */
+
+#define SLICE_BYTES (64u << 10)
+
+static struct slice base_head, base_signature; /* in the story's arena */
+static Ztc__Slice kept_slice;
+
+static int retitle(struct stores *s, struct err *err)
+{
+    return stores_act(s, "opinion", OP_SET, &s->opinion[7], "", STORES_SITE, PAIRS("title", "乙"), err);
+}
+
+/* B is new, with what `shared` has. A conflict is open, which names two entries. */
+static void begin_anew(struct stores *s)
+{
+    uint64_t seq;
+
+    MUST(s, stores_write_opinion(s, AT_A, &s->opinion[7], &s->err));
+    stores_sync(s, AT_A);
+    MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[7], "", PAIRS("title", "甲"), &s->err));
+    MUST(s, stores_group(s, retitle, &s->err));
+    stores_sync(s, AT_A);
+    stores_replace(s, AT_B);
+    stores_fetch(s, AT_B, STREAM_SHARED);
+    MUST(s, stores_apply(s, AT_B, STREAM_SHARED, &s->err));
+    MUST(s, city_head(s->city, STORES_SITE, &base_head, &base_signature, &seq));
+    base_head.p = arena_dup(&s->arena, base_head.p, base_head.len);
+    base_signature.p = arena_dup(&s->arena, base_signature.p, base_signature.len);
+}
+
+static int begin(struct stores *s, struct err *err)
+{
+    struct client_update up = {.begin = {true, STORES_SITE, base_head, base_signature}};
+    struct client_event ev = {.ret = 0};
+
+    exchange_begin(s->at[AT_B], &up, &ev, err);
+    return ev.ret;
+}
+
+/* All records, one of which was changed since the beginning. */
+static void read_slice(struct stores *s)
+{
+    struct slice_read read = {.stream = STORES_SITE, .max_bytes = SLICE_BYTES};
+    struct body_codec codec;
+    struct buf body;
+
+    MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[7], "", PAIRS("title", "改"), &s->err));
+    stores_sync(s, AT_A);
+    body_codec_init(&codec);
+    buf_init(&body, 1u << 20);
+    MUST(s, snapshot_read(city_store(s->city), &read, &codec, &body, &s->err));
+    kept_slice = (Ztc__Slice)ZTC__SLICE__INIT;
+    kept_slice.stream = STORES_SITE;
+    kept_slice.seq = read.seq;
+    kept_slice.count = read.count;
+    kept_slice.size = read.size;
+    kept_slice.body = wire_data((struct slice){arena_dup(&s->arena, body.p, body.len), body.len});
+    buf_release(&body);
+    body_codec_release(&codec);
+}
+
+static int take_slice(struct stores *s, struct err *err)
+{
+    struct client_update up = {.store_slice = &kept_slice};
+    struct client_event ev = {.ret = 0};
+    struct body_codec codec;
+    struct arena a;
+
+    arena_init(&a, 16u << 20);
+    body_codec_init(&codec);
+    exchange_slice(s->at[AT_B], &up, &codec, &a, &ev, err);
+    body_codec_release(&codec);
+    arena_release(&a);
+    return ev.ret;
+}
+
+static void fetch_tail(struct stores *s)
+{
+    stores_fetch(s, AT_B, STORES_SITE);
+}
+
+static int apply_tail(struct stores *s, struct err *err)
+{
+    return stores_apply(s, AT_B, STORES_SITE, err);
+}
+
+static int take_old(void *ctx, const struct entry *e)
+{
+    struct stores *s = ctx;
+
+    s->entries[s->n_entries++] =
+        (struct arrived){.received_at = e->received_at,
+                         .verdict = {arena_dup(&s->arena, e->verdict.p, e->verdict.len), e->verdict.len},
+                         .bytes = {arena_dup(&s->arena, e->bytes.p, e->bytes.len), e->bytes.len},
+                         .side = {arena_dup(&s->arena, e->side.p, e->side.len), e->side.len}};
+    return 0;
+}
+
+static void fetch_history(struct stores *s)
+{
+    struct replica_snapshot snapshot;
+
+    MUST(s, replica_snapshot(s->at[AT_B], STORES_SITE, &snapshot, &s->err));
+    s->n_entries = 0;
+    MUST(s, store_entry_each(city_store(s->city), STORES_SITE, 1, take_old, s, &s->err));
+    assert_true(s->n_entries >= snapshot.base_seq);
+    s->n_entries = snapshot.base_seq;
+}
+
+static int history(struct stores *s, struct err *err)
+{
+    return replica_history(s->at[AT_B], STORES_SITE, 1, s->entries, s->n_entries, err);
+}
+
+/* The city lives anew, and B has made something since it began. */
+static void live_anew_at_b(struct stores *s)
+{
+    MUST(s, stores_write_opinion(s, AT_B, &s->opinion[6], &s->err));
+    stores_sync(s, AT_B);
+    MUST(s, stores_group(s, restart, &s->err));
+    witness_ready(s);
+    MUST(s, replica_witness(s->at[AT_B], s->head, s->signature, &s->err));
+}
+
+static int go_back_with_a_hole(struct stores *s, struct err *err)
+{
+    return replica_go_back(s->at[AT_B], &(struct replica_place){STORES_SITE, 2}, 1, err);
+}
+
 /* ---- digests, repair ---- */
 
 /* A row that is not what the log says, and sums that say so. */
@@ -540,6 +669,20 @@ static const struct step restored[] = {
     {"go back", NULL, go_back, STEP_LONG},
 };
 
+static const struct step late[] = {
+    {"begin with a snapshot", begin_anew, begin, STEP_WHOLE},
+    {"slice", read_slice, take_slice, STEP_DAMAGES}, /* not whole before the entries behind it */
+    {"entries behind a snapshot", fetch_tail, apply_tail, STEP_WHOLE},
+    {"history", fetch_history, history, STEP_WHOLE},
+};
+
+static const struct step late_and_restored[] = {
+    {"begin with a snapshot", begin_anew, begin, STEP_LONG},
+    {"slice", read_slice, take_slice, STEP_DAMAGES | STEP_LONG},
+    {"entries behind a snapshot", fetch_tail, apply_tail, STEP_LONG},
+    {"go back before history", live_anew_at_b, go_back_with_a_hole, STEP_LONG},
+};
+
 static const struct step damaged[] = {
     {"write", NULL, write_opinion, STEP_WHOLE},
     {"recount", damage, recount, STEP_DAMAGES},
@@ -554,6 +697,8 @@ static void sweep_all(enum fault fault)
     stores_sweep(STORY(daily), fault);
     stores_sweep(STORY(other_lives), fault);
     stores_sweep(STORY(restored), fault);
+    stores_sweep(STORY(late), fault);
+    stores_sweep(STORY(late_and_restored), fault);
     stores_sweep(STORY(damaged), fault);
 }
 

@@ -22,19 +22,6 @@
 
 /* ---- fixture: B's disk is new, A has written some opinions ---- */
 
-static void replace_b(struct stores *s)
-{
-    struct replica_keys keys = stores_keys(s, AT_B);
-    const char *path = stores_new_path(s);
-    struct replica_facts facts;
-
-    MUST(s, replica_facts(s->at[AT_B], &facts, &s->err));
-    replica_close(s->at[AT_B]);
-    s->at[AT_B] = NULL;
-    MUST(s, replica_create(path, &keys, &facts, &s->err));
-    MUST(s, replica_open(path, &keys, &s->at[AT_B], &s->err));
-}
-
 static int setup(void **state)
 {
     struct stores *s = test_calloc(1, sizeof *s);
@@ -43,7 +30,7 @@ static int setup(void **state)
     for (size_t i = 0; i < OPINIONS; i++)
         MUST(s, stores_write_opinion(s, AT_A, &s->opinion[i], &s->err));
     stores_sync(s, AT_A);
-    replace_b(s);
+    stores_replace(s, AT_B);
     stores_fetch(s, AT_B, STREAM_SHARED);
     MUST(s, stores_apply(s, AT_B, STREAM_SHARED, &s->err));
     *state = s;
