@@ -50,6 +50,7 @@ void faults_begin(struct world *w)
 {
     world_at(w, 500, fault_due, NULL);
     fault_revoke_begin(w);
+    fault_skew_begin(w);
 }
 
 void faults_heal(struct world *w)
@@ -58,4 +59,5 @@ void faults_heal(struct world *w)
     fault_disks_heal(w);
     fault_network_heal(w);
     fault_restore_heal(w);
+    fault_skew_heal(w);
 }

@@ -248,6 +248,12 @@ static void client_apply(struct link *l, const Ztc__Entries *m, struct arena *a,
         causality_arrived(l->w, replica_of(l), batch.stream, batch.first_seq, ret->applied.seq);
 }
 
+static void load(struct link *l, struct replica *r, struct client_event *ret, struct err *err)
+{
+    exchange_load(r, &l->cup, &l->codec, &l->packed, ret, err);
+    l->w->counts[SIM_HELD_BACK] += ret->ret == 0 && ret->loaded.count == 0;
+}
+
 static void welcome(struct link *l, struct replica *r, const Ztc__Welcome *m, struct arena *a,
                     struct answers *out)
 {
@@ -305,7 +311,7 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
     if (up->begin.wanted || up->store_slice != NULL || up->store_history != NULL)
         late_take(l, a, &out->ev[out->n++], &err);
     if (up->load.wanted)
-        exchange_load(r, up, &l->codec, &l->packed, &out->ev[out->n++], &err);
+        load(l, r, &out->ev[out->n++], &err);
     for (size_t i = 0; i < CLIENT_LANES; i++) {
         if (up->blob[i].ask != CLIENT_BLOB_NOTHING)
             out->n += blobs_client(l, (enum client_lane_name)i, &up->blob[i], &out->ev[out->n], &err);

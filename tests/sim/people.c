@@ -298,6 +298,15 @@ static struct record *pick_record(struct world *w, uint32_t site)
     return found;
 }
 
+/* Which a city of an older catalogue does not know. */
+static void new_historic_file(struct form *f, struct draft *d)
+{
+    f->kind = catalogue_kind_named("historic_file");
+    fill(f, "file_name", value_str("2025年民意台账.xlsx"));
+    fill(f, "target_kind", value_str("opinion"));
+    *d = (struct draft){.kind = f->kind, .op = OP_CREATE, .to = slice_str("unconfirmed")};
+}
+
 static bool draft_change(struct world *w, struct sim_replica *r, struct form *f, struct draft *d)
 {
     struct record *record = world_roll(w, 6) == 0 ? NULL : pick_record(w, r->site);
@@ -308,7 +317,9 @@ static bool draft_change(struct world *w, struct sim_replica *r, struct form *f,
         store_row_get(replica_store(r->r), f->a, record->kind, &record->id, &row, NULL) != 0)
         return false;
     if (row == NULL) {
-        if (roll < 60)
+        if (roll < 5)
+            new_historic_file(f, d);
+        else if (roll < 60)
             new_opinion(w, r, f, d);
         else if (roll < 80)
             new_activity(w, r, f, d);

@@ -263,6 +263,7 @@ int world_run(const struct world_options *o, struct world_result *ret)
         return -1;
     begin(w, o, ret->why);
     w->acts_left = o->acts;
+    w->city_catalogue = CATALOGUE_VERSION;
     w->faults_left = o->faults + (unsigned)world_roll(w, 6);
     w->edits = mem_calloc(EDITS_MAX, sizeof *w->edits);
     if (w->edits == NULL)

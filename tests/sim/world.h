@@ -97,7 +97,9 @@
     X(KEPT_ASIDE, "acts kept aside for a decision")                                                \
     X(RELEASED, "acts released")                                                                   \
     X(NOT_RELEASED, "acts that could not be released any more")                                    \
-    X(DROPPED_ACT, "acts dropped")
+    X(DROPPED_ACT, "acts dropped")                                                                 \
+    X(OLD_CITY, "cities that began with an older program")                                         \
+    X(HELD_BACK, "changes that waited for the city's upgrade")
 
 enum sim_event {
 #define X(name, text) SIM_##name,

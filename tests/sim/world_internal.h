@@ -207,6 +207,7 @@ struct world {
     struct server_options sparing; /* of the city towards it */
     struct id second[SIM_SITES];   /* accounts besides the clerk's */
     bool switched_off[SIM_SITES];  /* those */
+    uint32_t city_catalogue;       /* of the program that it runs */
     struct blobs *blobs;           /* NULL: nobody has files in this world */
     unsigned acts_left, faults_left;
     bool healing;
@@ -256,6 +257,9 @@ extern const struct faults fault_crashes, fault_network, fault_disks, fault_cloc
     fault_copies, fault_restores, fault_revocations;
 
 void fault_revoke_begin(struct world *w); /* the operator looks at what is kept aside */
+void fault_skew_begin(struct world *w);
+void fault_skew_heal(struct world *w);
+void fault_skew_pushed(struct world *w, const struct change *c); /* the city must know what it is sent */
 void fault_disks_heal(struct world *w);
 void fault_network_heal(struct world *w);
 

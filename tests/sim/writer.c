@@ -308,7 +308,7 @@ static int facts(struct world *w, struct job *job, struct err *err)
     int ret = city_replica_get(w->city, id, &row, err);
 
     *f = (struct server_facts){.incarnation = city_incarnation(w->city),
-                               .catalogue = CATALOGUE_VERSION};
+                               .catalogue = w->city_catalogue};
     if (ret == 0 && row.state == REPLICA_LOST)
         return E_REVOKED;
     if (ret == 0 && row.state == REPLICA_RETIRED)
@@ -338,6 +338,8 @@ static int one_act(struct world *w, struct job *job, size_t i, uint8_t chain[HAS
     act->changes = arena_alloc(&job->arena, act->n * sizeof *act->changes);
     for (size_t k = 0; ret == 0 && k < act->n; k++)
         ret = change_decode(&job->arena, job->bytes[i + k], job->sides[i + k], &act->changes[k]);
+    for (size_t k = 0; ret == 0 && k < act->n; k++)
+        fault_skew_pushed(w, &act->changes[k]);
     act->bytes = &job->bytes[i];
     act->sides = &job->sides[i];
     return ret == 0 ? act_prepare(&job->arena, h, chain, act) : ret;
