@@ -155,10 +155,29 @@ int store_row_count_unconfirmed(struct store *s, const struct kind *kind,
     return count_rows(s, kind, filters, n_filters, stream, unconfirmed, ret, err);
 }
 
+int store_has_rows(struct store *s, const struct kind *kind, bool *ret, struct err *err)
+{
+    char text[128];
+    sqlite3_stmt *st;
+    int status;
+
+    (void)sqlite3_snprintf(sizeof text, text, "SELECT 1 FROM \"%w\" LIMIT 1", kind->name);
+    status = sql_prepare(s->db, text, &st, err);
+    if (status != 0)
+        return status;
+    status = sql_step(st, err);
+    *ret = status == 1;
+    (void)sqlite3_finalize(st); /* as above */
+    return status < 0 ? status : 0;
+}
+
 int store_row_each(struct store *s, const struct kind *kind,
                    int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err)
 {
-    return store_row_list(s, kind, NULL, 0, 0, 0, cb, ctx, err);
+    bool any = false;
+    int ret = store_has_rows(s, kind, &any, err);
+
+    return ret != 0 || !any ? ret : store_row_list(s, kind, NULL, 0, 0, 0, cb, ctx, err);
 }
 
 /* ---- names ---- */

@@ -152,6 +152,9 @@ int store_row_delete(struct store *s, const struct kind *kind, const struct id *
 int store_row_find(struct store *s, struct arena *a, const struct kind *kind, uint32_t tag,
                    const struct value *v, struct row ***ret_rows, size_t *ret_n, struct err *err);
 
+/* Cheaper than asking for them: most kinds have none, and a statement that names a kind's columns is long. */
+int store_has_rows(struct store *s, const struct kind *kind, bool *ret, struct err *err);
+
 /* All rows of KIND by id; CB's row lives until CB returns. */
 int store_row_each(struct store *s, const struct kind *kind,
                    int (*cb)(void *ctx, struct row *row), void *ctx, struct err *err);

@@ -300,8 +300,11 @@ static int count_all(struct recount *c)
 
     for (unsigned i = 0; ret == 0 && i < catalogue_n_kinds; i++) {
         struct row_range all = row_range_all(0, catalogue_kinds[i]);
+        bool any = false;
 
         if (catalogue_kinds[i]->stream != STREAM_RULE_NONE)
+            ret = store_has_rows(c->s, catalogue_kinds[i], &any, c->err);
+        if (ret == 0 && any)
             ret = store_range_each(c->s, &all, count_row, c, c->err);
     }
     return ret;
