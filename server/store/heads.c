@@ -1,17 +1,13 @@
 #include "server/store/heads.h"
 
 #include "common/base/mem.h"
+#include "server/store/page.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define MAGIC "ztchead1"
 
-/* In this machine's own order: it never leaves it. */
 struct place {
     uint64_t seq;
     struct id incarnation;
@@ -24,48 +20,30 @@ struct filed {
     struct place at[2];
 };
 
-struct page {
-    char magic[8];
+struct filed_heads {
+    char magic[PAGE_MAGIC_SIZE];
     struct filed streams[HEADS_STREAMS];
 };
 
 struct heads {
-    struct page *page;
+    struct filed_heads *page;
 };
-
-static int map(int fd, struct heads *h)
-{
-    void *at;
-
-    if (posix_fallocate(fd, 0, sizeof *h->page) != 0) /* not in a hole: writing there must not fail */
-        return E_FULL;
-    at = mmap(NULL, sizeof *h->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
-        return E_IO;
-    h->page = at;
-    return 0;
-}
 
 int heads_open(const char *path, struct heads **ret, struct err *err)
 {
     struct heads *h = mem_calloc(1, sizeof *h);
-    int fd = h == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    void *page = NULL;
     int status;
 
     *ret = NULL;
     if (h == NULL)
         return err_set(err, E_NOMEM, NULL);
-    status = fd < 0 ? E_IO : map(fd, h);
-    if (fd >= 0)
-        (void)close(fd); /* the mapping stays */
+    status = page_open(path, MAGIC, sizeof *h->page, &page, err);
     if (status != 0) {
         mem_free(h);
-        return err_set(err, status, "不能使用 %s：%s", path, err_text(status));
+        return status;
     }
-    if (memcmp(h->page->magic, MAGIC, sizeof h->page->magic) != 0) {
-        memset(h->page, 0, sizeof *h->page);
-        memcpy(h->page->magic, MAGIC, sizeof h->page->magic);
-    }
+    h->page = page;
     *ret = h;
     return 0;
 }
@@ -74,7 +52,7 @@ void heads_close(struct heads *h)
 {
     if (h == NULL)
         return;
-    (void)munmap(h->page, sizeof *h->page); /* fails for a wrong address only */
+    page_close(h->page, sizeof *h->page);
     mem_free(h);
 }
 

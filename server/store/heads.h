@@ -1,8 +1,7 @@
 /* Where each stream stands, in a small file outside the store: what nobody has any more can be counted, and a
  * store that was put back behind the daemon's back is noticed.
  *
- * A page shared with the kernel: writing it costs no call and survives the process. Each stream has two
- * places written in turn, so that one is always whole. */
+ * It lies in a page (page.h). Each stream has two places written in turn, so that one is always whole. */
 #ifndef ZTC_SERVER_HEADS_H
 #define ZTC_SERVER_HEADS_H
 

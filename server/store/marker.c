@@ -1,14 +1,10 @@
 #include "server/store/marker.h"
 
 #include "common/base/mem.h"
+#include "server/store/page.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define MAGIC "ztcmark1"
 
@@ -18,9 +14,8 @@ struct suspect {
     uint32_t deaths; /* 0: a free place */
 };
 
-/* The file, in this machine's own order: it never leaves it. */
-struct page {
-    char magic[8];
+struct marks {
+    char magic[PAGE_MAGIC_SIZE];
     _Atomic uint32_t marked;
     uint32_t next; /* the place taken next when none is free */
     struct id replica;
@@ -29,7 +24,7 @@ struct page {
 };
 
 struct marker {
-    struct page *page;
+    struct marks *page;
 };
 
 static struct suspect *find(const struct marker *m, const struct id *replica, uint64_t n)
@@ -46,7 +41,7 @@ static struct suspect *find(const struct marker *m, const struct id *replica, ui
 /* An act that somebody died of. */
 static void count_death(struct marker *m)
 {
-    struct page *p = m->page;
+    struct marks *p = m->page;
     struct suspect *s = find(m, &p->replica, p->n);
 
     if (s == NULL) {
@@ -57,47 +52,23 @@ static void count_death(struct marker *m)
     atomic_store(&p->marked, 0);
 }
 
-static int map(int fd, struct marker *m)
-{
-    void *at;
-
-    if (posix_fallocate(fd, 0, sizeof *m->page) !=
-        0) /* not in a hole: writing there must not fail */
-        return E_FULL;
-    at = mmap(NULL, sizeof *m->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
-        return E_IO;
-    m->page = at;
-    return 0;
-}
-
-static void start(struct marker *m)
-{
-    if (memcmp(m->page->magic, MAGIC, sizeof m->page->magic) != 0) {
-        memset(m->page, 0, sizeof *m->page);
-        memcpy(m->page->magic, MAGIC, sizeof m->page->magic);
-    }
-    if (atomic_load(&m->page->marked) != 0)
-        count_death(m);
-}
-
 int marker_open(const char *path, struct marker **ret, struct err *err)
 {
     struct marker *m = mem_calloc(1, sizeof *m);
-    int fd = m == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    void *page = NULL;
     int status;
 
     *ret = NULL;
     if (m == NULL)
         return err_set(err, E_NOMEM, NULL);
-    status = fd < 0 ? E_IO : map(fd, m);
-    if (fd >= 0)
-        (void)close(fd); /* the mapping stays */
+    status = page_open(path, MAGIC, sizeof *m->page, &page, err);
     if (status != 0) {
         mem_free(m);
-        return err_set(err, status, "不能使用 %s：%s", path, err_text(status));
+        return status;
     }
-    start(m);
+    m->page = page;
+    if (atomic_load(&m->page->marked) != 0)
+        count_death(m);
     *ret = m;
     return 0;
 }
@@ -106,7 +77,7 @@ void marker_close(struct marker *m)
 {
     if (m == NULL)
         return;
-    (void)munmap(m->page, sizeof *m->page); /* fails for a wrong address only */
+    page_close(m->page, sizeof *m->page);
     mem_free(m);
 }
 

@@ -1,8 +1,7 @@
 /* The mark on the act that is being merged: a process that dies of an act leaves its name behind.
  *
- * A page of a small file, shared with the kernel: setting and clearing it costs no call, it survives the
- * process, and a power cut may lose it, which costs no more than another death. Acts that a process died
- * on are remembered with the number of deaths; there is room for MARKER_SUSPECTS. */
+ * It lies in a page (page.h): a power cut may lose it, which costs no more than another death. Acts that a process
+ * died on are remembered with the number of deaths; there is room for MARKER_SUSPECTS. */
 #ifndef ZTC_SERVER_MARKER_H
 #define ZTC_SERVER_MARKER_H
 
