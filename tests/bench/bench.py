@@ -61,6 +61,12 @@ def show(r):
           f" spread {r['spread']:.2f}{' ' + r['why'] if 'why' in r else ''}", flush=True)
 
 
+def peak(process):
+    """The most memory it had at a time, MiB."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) / 1024
+
+
 def usable(replica):
     """The records of the site are whole: the last slice is here and the entries behind it."""
     with contextlib.closing(sqlite3.connect(f"file:{replica}?mode=ro", uri=True)) as db:
@@ -155,8 +161,9 @@ class Bench:
 
     def catch_up(self):
         """All rows are one site's. A computer enrolled afterwards takes them in by `ztc sync`, as entries; another
-        until its records are whole from a snapshot, the older entries to come. Rows a second of either."""
-        with self.folder("catch") as d, self.city(d, 1, 1) as (home, address, env, _):
+        until its records are whole from a snapshot, the older entries to come. Rows a second of either, and the most
+        memory in MiB that the computer and the city needed until then."""
+        with self.folder("catch") as d, self.city(d, 1, 1) as (home, address, env, daemon):
             self.measure("bench_push", home, address, self.rows, 1)
             entries = self.fresh(d / "entries", env, 1000000000)
             start = time.monotonic()
@@ -164,10 +171,11 @@ class Bench:
             whole = time.monotonic() - start
             snapshot = self.fresh(d / "snapshot", env, 0)
             start = time.monotonic()
-            with self.process("ztc", "run", env=snapshot):
+            with self.process("ztc", "run", env=snapshot) as agent:
                 while not usable(d / "snapshot" / "replica.db"):
                     time.sleep(0.005)
-                return self.rows / whole, self.rows / (time.monotonic() - start)
+                loaded = time.monotonic() - start
+                return self.rows / whole, self.rows / loaded, peak(agent), peak(daemon)
 
     def fresh(self, folder, env, snapshot_above):
         token = self.run("ztcd", "enrol", "--site", "431002", env=env).strip()
@@ -248,7 +256,7 @@ def files_limit(wanted):
 
 
 def throughput(b):
-    raws, merges, pushes, catches, snapshots, sizes = [], [], [], [], [], []
+    raws, merges, pushes, catches, snapshots, sizes, computers, cities = [], [], [], [], [], [], [], []
     for _ in range(b.runs):
         raws.append(b.raw())
         merges.append(b.merge())
@@ -257,9 +265,11 @@ def throughput(b):
         pushes.append(rate)
         sizes.append(size)
         raws.append(b.raw())
-        caught, loaded = b.catch_up()
+        caught, loaded, computer, city = b.catch_up()
         catches.append(caught)
         snapshots.append(loaded)
+        computers.append(computer)
+        cities.append(city)
     # each beside the two baselines around it
     around = [(raws[i] + raws[min(i + 1, len(raws) - 1)]) / 2 for i in range(len(raws))]
     note("import of a sheet", [b.imported()], [raws[-1]], "rows/s")
@@ -267,6 +277,8 @@ def throughput(b):
     note("merged through TLS, 8 replicas", pushes, around[1::3], "rows/s", 0.30)
     note("catch-up of a fresh replica", catches, around[2::3], "rows/s", 0.30)
     note("records of a fresh replica by snapshot", snapshots, around[2::3], "rows/s", 0.60)
+    note("most memory of a computer in a snapshot", computers, [1.0] * len(computers), "MiB", 160, at_most=True)
+    note("most memory of the city until then", cities, [1.0] * len(cities), "MiB", 256, at_most=True)
     note("wire bytes a new record", sizes, [300.0] * len(sizes), "bytes")
 
 
