@@ -106,6 +106,7 @@ bool computers_open_replica(struct world *w, struct sim_replica *r)
     }
     checkpoint_often(w, replica_store(r->r));
     memset(r->saw, 0, sizeof r->saw);
+    successor_look(w, r);
     if (f.own_n < r->durable_n)
         world_fail(w, "a crash lost changes: %llu were kept, %llu are there",
                    (unsigned long long)r->durable_n, (unsigned long long)f.own_n);
@@ -383,6 +384,7 @@ static bool switch_on(struct world *w, unsigned i, unsigned taken[SIM_SITES])
 
     *r = template.pool[slot];
     r->no = i;
+    r->first_id = r->id;
     r->owner = world_roll(w, 3) == 0 ? template.second[site] : r->clerk;
     (void)snprintf(name, sizeof name, "replica%u", i);
     r->disk = copy_of(w, name, template.disks[slot]);

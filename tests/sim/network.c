@@ -133,6 +133,8 @@ static void server_follow(struct link *l)
         writer_read(l, up);
     late_read(l, up);
     refill_follow(l, up);
+    if (up->identity != NULL)
+        successor_asked(l, up->identity);
     if (up->tell != NULL)
         writer_tell(l, up->tell);
     if (up->repaired != NULL)
@@ -232,7 +234,8 @@ static void client_timer(struct world *w, void *subject)
 }
 
 struct answers {
-    struct client_event ev[9 + CLIENT_LANES];
+    struct client_event ev[11 + CLIENT_LANES];
+    struct client_point points[WIRE_POINTS_MAX]; /* of the one that asks for an identity */
     unsigned n;
 };
 
@@ -266,11 +269,12 @@ static void welcome(struct link *l, struct replica *r, const Ztc__Welcome *m, st
         *ev = (struct client_event){.kind = CLIENT_BROKEN, .ret = ret};
 }
 
-/* A disk may fail; nothing else may. */
+/* A disk may fail, and a backup be found out; nothing else may fail. */
 static void judge_answers(struct link *l, const struct answers *a, const struct err *err)
 {
     for (unsigned i = 0; i < a->n; i++) {
-        if (a->ev[i].ret != 0 && !computers_excuse(replica_of(l)->disk, a->ev[i].ret))
+        if (a->ev[i].ret != 0 && !(a->ev[i].ret == E_FORK && replica_of(l)->restored) &&
+            !computers_excuse(replica_of(l)->disk, a->ev[i].ret))
             world_fail(l->w, "replica %u cannot do its part: %s %s", l->replica,
                        err_code(a->ev[i].ret), err->text);
     }
@@ -318,6 +322,10 @@ static void client_work(struct link *l, struct arena *a, struct answers *out)
     }
     if (up->refill.wanted)
         refill_hand_back(l, &out->ev[out->n++], &err);
+    if (up->fork.wanted)
+        successor_ask(l, out->points, &out->ev[out->n++], &err);
+    if (up->take_identity.granted != NULL)
+        successor_take(l, &out->ev[out->n++], &err);
     if (up->go_back != NULL)
         refill_go_back(l, &out->ev[out->n++], &err);
     judge_answers(l, out, &err);

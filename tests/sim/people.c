@@ -549,7 +549,7 @@ void people_act_once(struct world *w, void *subject)
     struct sim_replica *r = subject;
     struct arena a;
 
-    if (w->acts_left == 0 || r->r == NULL || r->restored)
+    if (w->acts_left == 0 || r->r == NULL || (r->restored && r->returns))
         return;
     w->acts_left--;
     arena_init(&a, ACT_ARENA);

@@ -160,7 +160,7 @@ struct history {
     struct arena a;
     struct standing at[STANDING_MAX];
     unsigned n;
-    uint8_t found[REPLICAS_MAX][OWN_MAX]; /* of each change: where */
+    uint8_t found[2 * REPLICAS_MAX][OWN_MAX]; /* of each change: where */
 };
 
 static struct standing *standing(struct history *h, const struct id *record, uint32_t tag)
@@ -175,20 +175,28 @@ static struct standing *standing(struct history *h, const struct id *record, uin
     return &h->at[h->n++];
 }
 
-static const struct edit *edit_of(struct world *w, unsigned replica, uint64_t n, uint32_t tag)
+static const struct edit *edit_of(struct world *w, unsigned author, uint64_t n, uint32_t tag)
 {
     for (unsigned i = 0; i < w->n_edits; i++) {
-        if (w->edits[i].replica == replica && w->edits[i].n == n && w->edits[i].tag == tag)
-            return &w->edits[i];
+        const struct edit *e = &w->edits[i];
+
+        if (e->replica + (e->former ? REPLICAS_MAX : 0) == author && e->n == n && e->tag == tag)
+            return e;
     }
     return NULL;
 }
 
-static int replica_number(struct world *w, const struct id *id)
+/* The replica's number; REPLICAS_MAX more for what it made before it was set up again and became another; -1:
+ * the city. */
+static int author_of(struct world *w, const struct change *c)
 {
     for (unsigned i = 0; i < w->n_replicas; i++) {
-        if (id_eq(&w->replicas[i].id, id))
+        const struct sim_replica *r = &w->replicas[i];
+
+        if (id_eq(&r->id, &c->replica))
             return (int)i;
+        if (id_eq(&r->first_id, &c->replica))
+            return (int)(c->n <= r->base ? i : i + REPLICAS_MAX);
     }
     return -1;
 }
@@ -250,7 +258,7 @@ static int meet(void *ctx, const struct entry *entry)
     if (change_decode(&h->a, entry->bytes, entry->side, &c) != 0 ||
         verdict_decode(&h->a, entry->verdict, &v) != 0)
         return E_CORRUPT;
-    author = replica_number(h->w, &c.replica);
+    author = author_of(h->w, &c);
     if (author >= 0)
         find(h, (unsigned)author, c.n, IN_LOG);
     if (c.op == OP_CREATE && c.kind == catalogue_kind_named("conflict")->tag)

@@ -66,7 +66,7 @@ struct link {
 /* ---- the city's writer ---- */
 
 enum job_kind { JOB_FACTS, JOB_PUSH, JOB_ACK, JOB_CITY_ACT, JOB_REFUSALS, JOB_NOTE,
-                JOB_SAID, JOB_BLOB, JOB_HEARD, JOB_FREEZE, JOB_REFILL, JOB_CLOSE };
+                JOB_SAID, JOB_BLOB, JOB_AGREED, JOB_SUCCEED, JOB_HEARD, JOB_FREEZE, JOB_REFILL, JOB_CLOSE };
 
 struct job {
     struct job *next;
@@ -93,6 +93,11 @@ struct job {
     uint64_t first_n, until_n;
     struct city_repair repair; /* JOB_NOTE */
     struct statement said;     /* JOB_SAID */
+    /* JOB_AGREED, JOB_SUCCEED: N points, and how many of them agree */
+    struct own_point *points;
+    size_t agreed;
+    struct id successor;
+    uint32_t k;
     /* JOB_BLOB */
     struct server_blob_want blob;
     struct server_blob_answer told;
@@ -111,6 +116,8 @@ struct sim_replica {
     struct disk *disk;
     struct replica *r; /* NULL: its computer is down */
     struct id id, clerk;
+    struct id first_id; /* before it became another */
+    uint64_t base;      /* changes up to here it made under that; 0: it is what it was */
     struct id owner; /* the account its people work under */
     uint32_t site;
     struct link *link; /* the newest */
@@ -125,7 +132,9 @@ struct sim_replica {
     /* fault_copy.c */
     struct disk *backup, *newer; /* NULL: none */
     bool restored;               /* it runs on the backup, and nobody knows what of it yet */
+    bool returns;                /* then: its owner finds the newer disk when it is found out */
     bool set_up_again;           /* it once did */
+    uint64_t backup_n;           /* own changes on the backup */
     bool gone;                   /* declared lost or retired */
     bool over;                   /* and it knows: it does not come back */
     uint64_t newer_n;            /* durable_n of the newer disk */
@@ -145,6 +154,7 @@ struct edit {
     struct id record;
     uint32_t tag;
     uint64_t shown, set; /* fingerprints of values */
+    bool former;         /* by one who was set up again since, from a backup that has it not */
 };
 
 #define SIM_SITES   2
@@ -317,6 +327,14 @@ void writer_read(struct link *l, const struct server_update *up);
 /* 0, or the store's failure: entries of STREAM from FROM on, packed into BODY. */
 int writer_batch(struct link *l, uint32_t stream, uint64_t from, const struct batch_limits *limits,
                  struct buf *body, uint32_t *ret_count, uint32_t *ret_size, struct err *err);
+
+/* successor.c */
+void successor_ask(struct link *l, struct client_point *points, struct client_event *ret, struct err *err);
+void successor_take(struct link *l, struct client_event *ret, struct err *err);
+void successor_look(struct world *w, struct sim_replica *r);
+void successor_asked(struct link *l, const Ztc__NewIdentity *m);
+int successor_run(struct world *w, struct job *job, struct err *err);
+void successor_answer(struct job *job);
 
 /* late.c */
 void late_begin(struct world *w);

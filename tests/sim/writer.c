@@ -402,6 +402,9 @@ static int run(struct world *w, struct job *job, struct err *err)
         return city_refusals(w->city, &job->link->ss.replica, job->link->ss.acked_n, add_refusal, job, err);
     case JOB_BLOB:
         return blobs_run(w, job, err);
+    case JOB_AGREED:
+    case JOB_SUCCEED:
+        return successor_run(w, job, err);
     case JOB_CITY_ACT:
         return w->restore.silent ? 0 : people_city_act(w, &job->arena);
     default:
@@ -442,6 +445,10 @@ static void answer(struct job *job)
         break;
     case JOB_BLOB:
         blobs_answer(job);
+        return;
+    case JOB_AGREED:
+    case JOB_SUCCEED:
+        successor_answer(job);
         return;
     case JOB_REFUSALS:
         ev.kind = SERVER_REFUSALS;
@@ -497,7 +504,7 @@ static bool has_push(const struct job *jobs)
 
 static bool is_read(const struct job *job)
 {
-    return job->kind == JOB_FACTS || job->kind == JOB_REFUSALS ||
+    return job->kind == JOB_FACTS || job->kind == JOB_REFUSALS || job->kind == JOB_AGREED ||
            (job->kind == JOB_BLOB && job->blob.ask == SERVER_BLOB_FIND);
 }
 
