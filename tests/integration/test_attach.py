@@ -205,6 +205,9 @@ def test_the_city_attaches_too(city, make_county, tmp_path):
     out = json.loads(a.run("fetch", attachment, "--out", tmp_path / "out", "--json").stdout)
     assert out == {"ok": True} and (tmp_path / "out").read_bytes() == file.read_bytes()
     assert a.run("fetch", record, expect=2).stderr.startswith("ZT-USAGE ")
+    # A record of a file alone, which nobody could ever fetch, is not made.
+    named = city.run("add", "attachment", "target_kind=opinion", f"target_id={record}", "--as", "xue", expect=2)
+    assert named.stderr.startswith("ZT-USAGE ") and "ztcd attach" in named.stderr
     # Whoever attached it may void it, and nobody else.
     mine = a.run("attach", record, file, "--quiet").stdout.strip()
     a.sync()

@@ -1,7 +1,9 @@
 """Tables that are not what the log says: found, repaired, told on both sides."""
 import sqlite3
 
-from conftest import wait_until
+from conftest import ROOT, wait_until
+
+SAMPLE = ROOT / "samples" / "opinions.csv"
 
 
 def spoil(county, sql, *args):
@@ -99,3 +101,23 @@ def test_the_city_is_told_when_its_own_row_is_wrong(make_city, make_county):
     city.start()
     county.sync()
     assert all(s["differs_since"] is None for s in county.status()["streams"])
+
+
+def test_wrong_rows_among_many(city, make_county, tmp_path):
+    """Told part by part; only what differs is repaired."""
+    county = settled(city, make_county)
+    sheet = tmp_path / "opinions.csv"
+    with open(SAMPLE, encoding="utf-8-sig") as f:
+        head, *rows = f.read().splitlines()
+    sheet.write_text("\n".join([head, *rows, *rows, *rows]) + "\n", encoding="utf-8")
+    studio = county.json("ls", "studio")[0]["id"]
+    county.run("import", "opinion", sheet, "--set", f"studio_id={studio}", "--set", f"receiver={county.member}")
+    county.sync()
+    before = county.json("ls", "opinion")
+    assert len(before) > 700
+    ids = [bytes.fromhex(row["id"].replace("-", "")) for row in sorted(before, key=lambda row: row["id"])]
+    for at in (3, 400):
+        spoil(county, "UPDATE opinion SET title = title || '改' WHERE rid = ?1", ids[at])
+    spoil(county, "DELETE FROM opinion WHERE rid = ?1", ids[-2])
+    assert sorted(r["how"] for r in repair(county, 3)) == [1, 1, 2]
+    assert county.json("ls", "opinion") == before

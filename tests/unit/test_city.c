@@ -1796,6 +1796,21 @@ static void test_city__poison(void **state)
     assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &second)), 0);
     assert_int_equal(push(f, &f->gy2, opinion(f, &f->gy2, &other)), 0);
     MUST(f, city_verify(f->city, &f->err));
+
+    c = opinion(f, &f->gy1, &poison); /* another of the same author: his alert is still open */
+    die_merging(f, &f->gy1, c);
+    die_merging(f, &f->gy1, c);
+    reopen_marked(f);
+    assert_int_equal(push(f, &f->gy1, c), E_QUARANTINE);
+    assert_int_equal(alerts(f), 1);
+
+    c = opinion(f, &f->gy2, &poison); /* one whom nobody knows: the alert names his office */
+    c.actor = new_id(f);
+    die_merging(f, &f->gy2, c);
+    die_merging(f, &f->gy2, c);
+    reopen_marked(f);
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    assert_int_equal(alerts(f), 2);
 }
 
 /* A life that ended for another reason condemns nothing. */
