@@ -1,6 +1,8 @@
 """An office without a line: everything travels in files, in any order, some of them lost, some twice."""
 import hashlib
 import json
+import os
+import random
 import shutil
 
 import pytest
@@ -436,3 +438,86 @@ def test_a_large_attachment_goes_on_after_a_lost_answer(city, make_county, carry
     b.run("fetch", attachment, "--out", tmp_path / "out")
     assert hashlib.sha256((tmp_path / "out").read_bytes()).digest() == \
         hashlib.sha256((tmp_path / "大.pdf").read_bytes()).digest()
+
+
+class Course:
+    """Two computers of an office for a while: they work, and make bundles and take them as it happens."""
+
+    def __init__(self, city, computers, tmp_path, seed):
+        self.city, self.computers, self.dir = city, computers, tmp_path
+        self.random = random.Random(seed)
+        self.up, self.down = [], {c: [] for c in computers}
+        self.typed, self.members = [], []
+        self.done = {}
+
+    def work(self, computer):
+        known = [m for m in self.members if m[0] is computer]
+        if known and self.random.random() < 0.4:
+            computer.run("set", self.random.choice(known)[1], f"unit_title=第{len(self.done)}厂{self.random.random()}",
+                         expect=None)  # it may be known no more, where it was refused
+            return
+        name = "王" + chr(0x4e00 + len(self.typed)) + chr(0x5e00 + len(self.typed))
+        self.members.append((computer, computer.add("member", f"name={name}", *MEMBER)))
+        self.typed.append(name)
+
+    def export(self, computer):
+        path = self.dir / f"up{len(self.up)}"
+        computer.run("bundle", "export", path)
+        self.up.append(path)
+
+    def take(self, _):
+        """Any of them, the newest most often; it may be an old one, and come again."""
+        if self.up:
+            path = self.up[-1] if self.random.random() < 0.5 else self.random.choice(self.up)
+            self.city.run("bundle", "import", path)
+
+    def answer(self, _):
+        path = self.dir / f"down{sum(map(len, self.down.values()))}"
+        self.city.run("bundle", "export", "--site", SITE, path)
+        for k, computer in enumerate(self.computers, 1):
+            self.down[computer].append(path.with_name(f"{path.name}.{k}"))
+
+    def give(self, computer):
+        files = [f for f in self.down[computer] if f.exists()]
+        if files:
+            path = files[-1] if self.random.random() < 0.5 else self.random.choice(files)
+            done = computer.run("bundle", "import", path, expect=None)
+            assert done.returncode == 0 or done.stderr.startswith("ZT-BUNDLE-GAP "), done.stderr
+
+    def lose(self, computer):
+        files = self.up if self.random.random() < 0.5 else self.down[computer]
+        if files:
+            files.remove(self.random.choice(files))
+
+    def line(self, computer):
+        computer.run("sync", expect=None)  # 1: something waits for an answer that is in a file
+
+    def go(self, steps):
+        deeds = [self.work] * 6 + [self.export] * 4 + [self.take] * 4 + [self.answer] * 3 + [self.give] * 4 + \
+            [self.lose, self.line]
+        for _ in range(steps):
+            deed = self.random.choice(deeds)
+            self.done[deed.__name__] = self.done.get(deed.__name__, 0) + 1
+            deed(self.random.choice(self.computers))
+
+
+@pytest.mark.parametrize("seed", range(1, int(os.environ.get("BUNDLE_SEEDS", "3")) + 1))
+def test_any_course(city, make_county, carry, tmp_path, seed):
+    """Whatever is lost, comes twice or in another order: in the end everything is everywhere, once."""
+    a, b = make_county("a").enrol(city, SITE), make_county("b").enrol(city, SITE)
+    course = Course(city, (a, b), tmp_path, seed)
+    for computer in (a, b):
+        carry.take(carry.export(computer))
+    for computer in (a, b):
+        computer.sync()
+    course.go(80)
+    for _ in range(3):
+        for computer in (a, b):
+            carry.take(carry.export(computer))
+        down = carry.answer()
+        for k, computer in enumerate((a, b), 1):
+            said = carry.give(computer, down.with_name(f"{down.name}.{k}"))
+    assert said["complete"], course.done
+    assert names(city) == names(a) == names(b) == sorted(course.typed), course.done
+    check_even(city, a)
+    check_even(city, b)
