@@ -681,6 +681,44 @@ static void test_city__void_and_edit(void **state)
     assert_whole(f);
 }
 
+/* A voiding says that it is one and why, and nothing else. Each is tried on a record of its own: what follows a
+ * refusal falls with it. */
+static void test_city__void_that_is_none(void **state)
+{
+    struct fixture *f = *state;
+    const struct {
+        enum change_op op;
+        struct value voided, reason;
+        bool has_reason, more;
+        int want;
+    } cases[] = {
+        {OP_VOID, value_int(1), value_null(), false, false, E_INVALID},
+        {OP_VOID, value_int(1), value_null(), true, false, E_INVALID},
+        {OP_VOID, value_int(1), value_str("错"), true, true, E_MALFORMED},
+        {OP_VOID, value_int(0), value_str("错"), true, false, E_MALFORMED},
+        {OP_VOID, value_null(), value_str("错"), true, false, E_MALFORMED},
+        {OP_UNVOID, value_int(1), value_null(), false, false, E_MALFORMED},
+        {OP_UNVOID, value_int(0), value_null(), false, false, E_STATE},
+        {OP_VOID, value_int(1), value_str("错"), true, false, 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct change c;
+        struct id id;
+
+        assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+        c = blank(&f->gy1, "opinion", cases[i].op, &id);
+        c.seen = seq_of(f, GY);
+        (void)put(f, &c, "voided", cases[i].voided);
+        if (cases[i].has_reason)
+            (void)put(f, &c, "void_reason", cases[i].reason);
+        if (cases[i].more)
+            (void)put(f, &c, "keywords", value_str("路灯"));
+        assert_int_equal(push(f, &f->gy1, c), cases[i].want);
+    }
+    assert_whole(f);
+}
+
 /* A child row that meets a void its author had not seen stays, and is listed. */
 static void test_city__void_and_child(void **state)
 {
@@ -1841,6 +1879,7 @@ int main(void)
         TEST(test_city__equal_and_other),
         TEST(test_city__delta),
         TEST(test_city__void_and_edit),
+        TEST(test_city__void_that_is_none),
         TEST(test_city__void_and_child),
         TEST(test_city__void_and_move),
         TEST(test_city__somebody_was_faster),

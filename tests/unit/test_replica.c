@@ -1541,6 +1541,94 @@ static void test_replica__waits_for_a_newer_city(void **state)
     assert_int_equal(n, 0);
 }
 
+/* A kind that this catalogue does not have, from a city whose program is newer. */
+static void city_creates_unknown(struct fixture *f, struct toy_stream *s)
+{
+    static const struct verdict plain;
+    struct field_change field = {.tag = 70, .form = FORM_SET, .v = value_str("新")};
+    struct change c = {.replica = f->city.incarnation,
+                       .n = s->seq + 1,
+                       .stream = s->no,
+                       .act_len = 1,
+                       .made_at = NOW,
+                       .catalogue = CATALOGUE_VERSION + 1,
+                       .op = OP_CREATE,
+                       .kind = 9999,
+                       .record = f->city.incarnation,
+                       .fields = &field,
+                       .n_fields = 1};
+    struct buf bytes, side;
+
+    buf_init(&bytes, 1u << 20);
+    buf_init(&side, 1u << 20);
+    change_encode(&bytes, &c);
+    change_encode_side(&side, &c);
+    city_append(&f->city, s, buf_slice(&bytes), buf_slice(&side), &plain);
+    buf_release(&bytes);
+    buf_release(&side);
+}
+
+/* The signed head of the site's stream with the root of one who knows all of its kinds. */
+static int compare_with_root(struct fixture *f, struct peer *p, uint8_t byte)
+{
+    struct toy_stream *s = &f->city.site;
+    struct head h = {.ledger = f->city.ledger, .incarnation = f->city.incarnation, .stream = s->no,
+                     .seq = s->seq, .has_root = true};
+    uint8_t signature[HASH_SIZE];
+    struct buf bytes, message;
+    int ret;
+
+    memcpy(h.hash, s->hash, HASH_SIZE);
+    memset(h.root, byte, ROOT_SIZE);
+    buf_init(&bytes, 4096);
+    buf_init(&message, 4096);
+    head_encode(&bytes, &h);
+    head_to_sign(&message, &h);
+    sign(buf_slice(&message), signature);
+    ret = replica_compare(p->r, buf_slice(&bytes), (struct slice){signature, HASH_SIZE}, &f->err);
+    buf_release(&bytes);
+    buf_release(&message);
+    return ret;
+}
+
+static bool differs(struct fixture *f, struct peer *p)
+{
+    msec_t since;
+    int ret = replica_differs(p->r, SITE, &since, &f->err);
+
+    assert_true(ret == 0 || ret == 1);
+    return ret == 1;
+}
+
+/* What an older county does not know stays in its log: the stream goes on, no other row is taken for damaged. */
+static void test_replica__knows_less_than_the_city(void **state)
+{
+    struct fixture *f = *state;
+    struct id id;
+
+    seed(f);
+    city_creates_unknown(f, &f->city.site);
+    id = city_creates(f, &f->city.site, "studio", "operating",
+                      WITH({"site", "431021"}, {"name", "乡村工作室"}));
+    deliver(f, &f->a);
+    assert_true(slice_eq(row_text(row_at(f, &f->a, "studio", &id), "name"), slice_str("乡村工作室")));
+    assert_int_equal(cursor(&f->a, SITE), f->city.site.seq);
+    assert_int_equal(replica_verify(f->a.r, &f->err), 0);
+    assert_rebuilds(f, &f->a);
+    assert_int_equal(compare_with_root(f, &f->a, 1), 0);
+    assert_false(differs(f, &f->a));
+}
+
+/* The same head shows one who knows every kind that a row of his is wrong. */
+static void test_replica__a_root_that_differs(void **state)
+{
+    struct fixture *f = *state;
+
+    seed(f);
+    assert_int_equal(compare_with_root(f, &f->a, 1), 0);
+    assert_true(differs(f, &f->a));
+}
+
 static void run_sql(struct fixture *f, const char *text)
 {
     assert_int_equal(sqlite3_exec(store_db(replica_store(f->a.r)), text, NULL, NULL, NULL),
@@ -1569,6 +1657,8 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(test_replica__##name, setup, teardown)
     static const struct CMUnitTest tests[] = {
         CASE(waits_for_a_newer_city),
+        CASE(knows_less_than_the_city),
+        CASE(a_root_that_differs),
         CASE(upgrade_builds_anew),
         CASE(echo_gives_what_others_get),
         CASE(site_values_are_sealed),
