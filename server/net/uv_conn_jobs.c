@@ -318,13 +318,15 @@ static int run_merge(struct write_job *job, struct city *city, struct err *err)
         const struct act *act = &j->acts[i];
         bool refused = false;
 
-        if (act->changes[act->n - 1].n <= r.accepted_n) {
-            any = true; /* answered before, perhaps to a connection that is gone: a push may be repeated */
-            continue;
+        ret = city_push_known(city, &j->replica, act, err);
+        if (ret == 0) {
+            ret = city_push_act(city, &j->replica, act, &refused, err);
+            job->wrote = ret != 0 && ret != E_PROTOCOL;
+        } else if (ret == 1) {
+            refused = true; /* perhaps: it is read from the store */
+            ret = 0;
         }
-        ret = city_push_act(city, &j->replica, act, &refused, err);
         any = any || refused;
-        job->wrote = ret != 0 && ret != E_PROTOCOL;
     }
     j->refusals.n = 0;
     arena_clear(&j->result); /* of a run that was rolled back */

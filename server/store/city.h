@@ -158,6 +158,11 @@ int64_t city_setting(struct city *c, const char *name, uint32_t site);
 
 /* ---- pushes ---- */
 
+/* Whether an act, prepared with its chains, was answered before, perhaps to a connection that is gone: 1; 0: it is
+ * new, and follows what was accepted. E_CLOSED: its number is another's change, or follows another's. Somebody with
+ * the same identity was faster since this session's Hello; the next Hello shows it. */
+int city_push_known(struct city *c, const struct id *replica, const struct act *act, struct err *err);
+
 /* One act of a replica: decoded, sides verified, hashed, before it comes here. n of its changes are
  * consecutive and the first is accepted_n + 1 (E_PROTOCOL otherwise). Either its entries or a refusal
  * row is written. The returned errors are the store's: roll the group back. */

@@ -399,6 +399,22 @@ static bool in_order(const struct city *c, const struct act *act)
     return act->n > 0;
 }
 
+int city_push_known(struct city *c, const struct id *replica, const struct act *act, struct err *err)
+{
+    uint64_t last = act->changes[act->n - 1].n;
+    uint8_t chain[HASH_SIZE];
+    int ret = city_load_replica(c, replica, err);
+
+    if (ret != 0)
+        return ret;
+    if (last > c->replica.accepted_n)
+        return memcmp(act->chains[0], c->replica.own_chain, HASH_SIZE) == 0 ? 0 : err_set(err, E_CLOSED, NULL);
+    ret = city_replica_chain(c, replica, last, chain, err);
+    if (ret == E_NOTFOUND || (ret == 0 && memcmp(act->chains[act->n], chain, HASH_SIZE) != 0))
+        return err_set(err, E_CLOSED, NULL);
+    return ret == 0 ? 1 : ret;
+}
+
 /* The act came back with its stream before its author said it again: it has its entries. 1: so it is. */
 static int answer_found(struct city *c, const struct act *act, struct err *err)
 {

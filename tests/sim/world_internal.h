@@ -57,6 +57,7 @@ struct link {
     struct buf rest[2];                   /* came while reading was paused */
     struct body_codec codec;
     struct buf packed;
+    uint8_t own_chain[HASH_SIZE]; /* of the replica, behind what was submitted */
     bool resumes, sliced; /* a snapshot was under way when it began; a slice came */
     struct client_shown shown[SERVER_STREAMS]; /* heads of its Hello, as the city keeps them */
     bool forged;                               /* it handed back what never was */
@@ -88,6 +89,8 @@ struct job {
     /* JOB_PUSH */
     struct slice *bytes, *sides;
     size_t n;
+    uint8_t own_chain[HASH_SIZE]; /* before them */
+    bool chained;                 /* that is known */
     uint64_t answered_n;
     /* JOB_ACK, JOB_REFUSALS */
     uint64_t first_n, until_n;

@@ -359,7 +359,9 @@ static int push(struct world *w, struct job *job, struct err *err)
         return ret;
     if (row.state == REPLICA_LOST)
         return E_REVOKED;
-    memcpy(chain, row.own_chain, HASH_SIZE);
+    if (!job->chained)
+        memcpy(job->own_chain, job->link->own_chain, HASH_SIZE);
+    memcpy(chain, job->own_chain, HASH_SIZE);
     while (i < job->n) {
         struct act act = {.n = 0};
         bool refused = false;
@@ -369,7 +371,10 @@ static int push(struct world *w, struct job *job, struct err *err)
             return err_set(err, ret, "an act arrived damaged");
         if (i == 0)
             job->first_n = act.changes[0].n; /* refusals before it are told elsewhere */
-        if (act.changes[act.n - 1].n > row.accepted_n) { /* an older session brought the others */
+        ret = city_push_known(w->city, id, &act, err);
+        if (ret < 0)
+            return ret;
+        if (ret == 0) { /* else an older session brought it */
             ret = city_push_act(w->city, id, &act, &refused, err);
             if (ret != 0)
                 return ret;
@@ -379,6 +384,9 @@ static int push(struct world *w, struct job *job, struct err *err)
         job->answered_n = act.changes[act.n - 1].n;
         i += act.n;
     }
+    if (!job->chained)
+        memcpy(job->link->own_chain, chain, HASH_SIZE);
+    job->chained = true;
     return city_refusals(w->city, id, UINT64_MAX, add_refusal, job, err);
 }
 
@@ -422,6 +430,7 @@ static void answer(struct job *job)
     switch (job->kind) {
     case JOB_FACTS:
         refill_heard(job);
+        memcpy(job->link->own_chain, job->facts.accepted_chain, HASH_SIZE);
         ev.facts.ret = job->ret;
         ev.facts.facts = &job->facts;
         break;
@@ -511,7 +520,7 @@ static bool is_read(const struct job *job)
 /* The failure of JOB is what is to be told. */
 static bool is_answer(const struct job *job)
 {
-    return job->kind == JOB_CITY_ACT || job->ret == E_RECOVERING || job->ret == E_REVOKED ||
+    return job->kind == JOB_CITY_ACT || job->ret == E_RECOVERING || job->ret == E_REVOKED || job->ret == E_CLOSED ||
            (job->kind == JOB_BLOB && (job->ret == E_DENIED || job->ret == E_BLOB_WAIT ||
                                       job->ret == E_BLOB_LOST));
 }

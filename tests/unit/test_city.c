@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/crypto/hash.h"
+#include "server/core/prepare.h"
 #include "server/store/city.h"
 #include "server/store/city_recover.h"
 #include "tests/lib/toy.h"
@@ -293,6 +294,22 @@ static int push_act(struct fixture *f, struct computer *k, const struct change *
     MUST(f, bring(f, k, changes, n, &refused));
     commit(f);
     return refused ? err_from_code(refusals(f, k).code) : 0;
+}
+
+/* C as change N of computer K, behind CHAIN: whether it is known. */
+static int known(struct fixture *f, const struct computer *k, struct change c, uint64_t n, const uint8_t chain[HASH_SIZE])
+{
+    struct slice bytes, side;
+    uint8_t at[HASH_SIZE];
+    struct act act = {.changes = &c, .n = 1, .bytes = &bytes, .sides = &side};
+
+    c.n = n;
+    bytes = packed(f, change_encode, &c);
+    side = packed(f, change_encode_side, &c);
+    MUST(f, change_decode(&f->a, bytes, side, &c));
+    memcpy(at, chain, HASH_SIZE);
+    MUST(f, act_prepare(&f->a, city_hasher(f->city), at, &act));
+    return city_push_known(f->city, &k->id, &act, &f->err);
 }
 
 static int push(struct fixture *f, struct computer *k, struct change c)
@@ -1749,6 +1766,31 @@ static void test_city__verify_finds_an_altered_row(void **state)
     assert_field(f, &id, "keywords", "");
 }
 
+/* ---- two with one identity ---- */
+
+/* Both said Hello before either pushed: who comes second with a number is not told that its change is there. */
+static void test_city__who_was_faster(void **state)
+{
+    struct fixture *f = *state;
+    struct change mine, theirs;
+    uint8_t before[HASH_SIZE], after[HASH_SIZE];
+    struct id a, b;
+    uint64_t n;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &a)), 0);
+    n = f->gy1.n + 1;
+    MUST(f, city_replica_chain(f->city, &f->gy1.id, n - 1, before, &f->err));
+    mine = opinion(f, &f->gy1, &a);
+    theirs = opinion(f, &f->gy1, &b);
+    assert_int_equal(known(f, &f->gy1, theirs, n, before), 0);
+    assert_int_equal(push(f, &f->gy1, mine), 0);
+    assert_int_equal(known(f, &f->gy1, mine, n, before), 1);
+    assert_int_equal(known(f, &f->gy1, theirs, n, before), E_CLOSED);
+    MUST(f, city_replica_chain(f->city, &f->gy1.id, n, after, &f->err));
+    assert_int_equal(known(f, &f->gy1, theirs, n + 1, after), 0);
+    assert_int_equal(known(f, &f->gy1, theirs, n + 1, before), E_CLOSED); /* behind a change of its own */
+}
+
 /* ---- poison ---- */
 
 static struct id poison;
@@ -1908,6 +1950,7 @@ int main(void)
         TEST(test_city__reference_forged),
         TEST(test_city__verify),
         TEST(test_city__verify_finds_an_altered_row),
+        TEST(test_city__who_was_faster),
         TEST(test_city__poison),
         TEST(test_city__marker_is_cleared),
     };
