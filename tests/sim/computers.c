@@ -212,6 +212,11 @@ static void replica_back(struct world *w, void *subject)
     network_connect(w, r);
 }
 
+void computers_switch_on(struct world *w, struct sim_replica *r)
+{
+    replica_back(w, r);
+}
+
 void computers_crash_replica(struct world *w, struct sim_replica *r)
 {
     if (r->r == NULL)

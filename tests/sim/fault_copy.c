@@ -65,7 +65,7 @@ static void back_up(struct world *w, struct sim_replica *r)
 {
     struct replica_facts f;
 
-    if (r->r == NULL || r->gone || r->backup != NULL || r->base != 0 || w->restore.backup != NULL ||
+    if (r->r == NULL || r->gone || r->copied || r->backup != NULL || r->base != 0 || w->restore.backup != NULL ||
         replica_facts(r->r, &f, NULL) != 0)
         return;
     w->restore.barred = true;

@@ -64,7 +64,8 @@ static bool may_go(const struct world *w, const struct sim_replica *r)
         if (w->replicas[i].gone)
             return false;
     }
-    return w->n_replicas > 2 && w->restore.backup == NULL && !r->late && r->backup == NULL && !r->restored;
+    return w->n_replicas > 2 && w->restore.backup == NULL && !r->late && r->backup == NULL && !r->restored &&
+           !r->copied;
 }
 
 static void revoke(struct world *w, struct sim_replica *r, enum replica_state state)

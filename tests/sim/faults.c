@@ -2,7 +2,7 @@
 #include "tests/sim/world_internal.h"
 
 static const struct faults *const kinds[] = {&fault_crashes, &fault_network, &fault_disks,
-                                             &fault_clocks, &fault_copies, &fault_damages,
+                                             &fault_clocks, &fault_copies, &fault_clones, &fault_damages,
                                              &fault_restores, &fault_revocations};
 
 #define KINDS (sizeof kinds / sizeof *kinds)

@@ -269,11 +269,17 @@ static void welcome(struct link *l, struct replica *r, const Ztc__Welcome *m, st
         *ev = (struct client_event){.kind = CLIENT_BROKEN, .ret = ret};
 }
 
-/* A disk may fail, and a backup be found out; nothing else may fail. */
+/* Two have one identity, or one runs on a backup, and what the city says fits only the other. */
+static bool is_double(const struct sim_replica *r, int ret)
+{
+    return (r->restored || r->copied) && (ret == E_FORK || ret == E_PROTOCOL || ret == E_CORRUPT);
+}
+
+/* A disk may fail, and one that is not alone be found out; nothing else may fail. */
 static void judge_answers(struct link *l, const struct answers *a, const struct err *err)
 {
     for (unsigned i = 0; i < a->n; i++) {
-        if (a->ev[i].ret != 0 && !(a->ev[i].ret == E_FORK && replica_of(l)->restored) &&
+        if (a->ev[i].ret != 0 && !is_double(replica_of(l), a->ev[i].ret) &&
             !computers_excuse(replica_of(l)->disk, a->ev[i].ret))
             world_fail(l->w, "replica %u cannot do its part: %s %s", l->replica,
                        err_code(a->ev[i].ret), err->text);

@@ -186,6 +186,26 @@ static const struct edit *edit_of(struct world *w, unsigned author, uint64_t n, 
     return NULL;
 }
 
+static uint64_t own_n(const struct sim_replica *r)
+{
+    struct replica_facts f;
+
+    return replica_facts(r->r, &f, NULL) == 0 ? f.own_n : 0;
+}
+
+/* Who made change N of the identity that R and another had: before the copy the first; then who kept it. */
+static unsigned one_of_two(const struct world *w, const struct sim_replica *r, uint64_t n)
+{
+    const struct sim_replica *other = &w->replicas[r->twin];
+    bool mine = id_eq(&r->id, &r->first_id), others = id_eq(&other->id, &r->first_id);
+
+    if (n <= r->twin_n)
+        return r->is_copy ? other->no : r->no;
+    if (mine && others)
+        return own_n(r) > own_n(other) ? r->no : other->no;
+    return mine ? r->no : other->no;
+}
+
 /* The replica's number; REPLICAS_MAX more for what it made before it was set up again and became another; -1:
  * the city. */
 static int author_of(struct world *w, const struct change *c)
@@ -193,6 +213,8 @@ static int author_of(struct world *w, const struct change *c)
     for (unsigned i = 0; i < w->n_replicas; i++) {
         const struct sim_replica *r = &w->replicas[i];
 
+        if (r->copied && id_eq(&r->first_id, &c->replica))
+            return (int)one_of_two(w, r, c->n);
         if (id_eq(&r->id, &c->replica))
             return (int)i;
         if (id_eq(&r->first_id, &c->replica))
@@ -308,7 +330,7 @@ static void judge_own(struct history *h, const struct sim_replica *r)
         replica_pending(r->r, f.acked_n + 1, UINT32_MAX, SIZE_MAX, find_pending, &o, &err) != 0)
         world_fail(w, "own changes cannot be read: %s", err.text);
     for (uint64_t n = 1; n <= f.own_n && w->why[0] == '\0'; n++) {
-        uint8_t at = h->found[r->no][n];
+        uint8_t at = h->found[r->no][n] | (r->is_copy && n <= r->twin_n ? h->found[r->twin][n] : 0);
 
         if (at == 0 || (!r->gone && (at & IN_PENDING) != 0))
             world_fail(w, "change %llu of replica %u is %s", (unsigned long long)n, r->no,

@@ -66,7 +66,8 @@
     X(WATCHDOG, "sessions ended by a deadline")                                                    \
     X(RESTORED, "replicas set up again from a backup, taken for what they are")                    \
     X(FOUND_OUT, "replicas set up again from a backup and found out")                              \
-    X(SUCCEEDED, "of those, replicas that became another")                                         \
+    X(CLONED, "disks copied, both going on")                                                       \
+    X(SUCCEEDED, "replicas that became another")                                                   \
     X(CARRIED, "changes carried over to who it became")                                            \
     X(GRANTED_AGAIN, "new identities asked for again, the answer lost")                            \
     X(DAMAGED, "rows of a replica damaged on its disk")                                            \

@@ -138,6 +138,9 @@ struct sim_replica {
     bool returns;                /* then: its owner finds the newer disk when it is found out */
     bool set_up_again;           /* it once did */
     uint64_t backup_n;           /* own changes on the backup */
+    bool copied, is_copy;        /* fault_clone.c: one of two with one identity; the second of them */
+    unsigned twin;               /* the other */
+    uint64_t twin_n;             /* own changes of both */
     bool gone;                   /* declared lost or retired */
     bool over;                   /* and it knows: it does not come back */
     uint64_t newer_n;            /* durable_n of the newer disk */
@@ -244,6 +247,7 @@ bool computers_begin(struct world *w);
 void computers_release(struct world *w);
 bool computers_open_city(struct world *w);
 bool computers_open_replica(struct world *w, struct sim_replica *r);
+void computers_switch_on(struct world *w, struct sim_replica *r); /* one that is off; tried until it opens */
 void computers_crash_city(struct world *w);
 void computers_city_back(struct world *w, void *subject);
 void computers_crash_replica(struct world *w, struct sim_replica *r);
@@ -267,7 +271,7 @@ struct faults {
     unsigned n;
 };
 extern const struct faults fault_crashes, fault_network, fault_disks, fault_clocks, fault_damages,
-    fault_copies, fault_restores, fault_revocations;
+    fault_copies, fault_clones, fault_restores, fault_revocations;
 
 void fault_revoke_begin(struct world *w); /* the operator looks at what is kept aside */
 void fault_skew_begin(struct world *w);
