@@ -20,8 +20,8 @@ FLOORS = {
     "common/ledger": 91,
     "common/wire": 97,
     "client/core": 92,
-    "server/core": 89,
-    "client/store": 85,
+    "server/core": 90,
+    "client/store": 86,
     "server/store": 88,
 }
 
