@@ -5,6 +5,7 @@
 #include "client/store/draft.h"
 #include "common/ledger/apply.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Fields that completion may add beside one a field: presets, site, serial, computed ones. */
@@ -41,13 +42,12 @@ static int plain_value(struct work *k, struct field_change *f, const struct fiel
 /* The draft's fields that change something, with room for those that completion adds. */
 static int copy_fields(struct work *k, struct err *err)
 {
+    size_t most = k->kind->n_fields + EXTRA_FIELDS;
     struct draft *d = k->d;
     struct change *c = k->c;
 
-    if (d->n_fields + k->kind->n_fields + EXTRA_FIELDS > 4 * CHANGE_MAX_FIELDS)
-        return err_set(err, E_TOOBIG, "一条%s的内容太多", k->kind->label);
-    c->fields =
-        arena_alloc(k->w->a, (d->n_fields + k->kind->n_fields + EXTRA_FIELDS) * sizeof *c->fields);
+    assert(most <= CHANGE_MAX_FIELDS);
+    c->fields = arena_alloc(k->w->a, most * sizeof *c->fields); /* each of the kind's but once */
     if (c->fields == NULL)
         return err_set(err, E_NOMEM, NULL);
     for (size_t i = 0; i < d->n_fields; i++) {
@@ -144,7 +144,7 @@ static int check_size(const struct work *k, struct err *err)
 
     for (size_t i = 0; i < k->c->n_fields; i++)
         size += FIELD_BYTES + k->c->fields[i].v.s.len + k->c->fields[i].del.s.len;
-    if (size > ACT_MAX_BYTES || k->c->n_fields > CHANGE_MAX_FIELDS)
+    if (size > ACT_MAX_BYTES)
         return err_set(err, E_TOOBIG, "一条%s的内容超过 %u KiB", k->kind->label,
                        ACT_MAX_BYTES / 1024);
     return 0;
@@ -160,6 +160,7 @@ static int check_whole(struct work *k, struct err *err)
 
     return ret == 0 ? check_shared(&k->w->check, &k->after, &tag, err) : ret;
 }
+
 /* ---- by operation ---- */
 
 /* The state a record begins in: the one asked for, or the first that the table creates. */
@@ -390,7 +391,7 @@ int draft_judge(struct writing *w, struct draft *d, bool *ret_made, struct err *
     int ret;
 
     *ret_made = false;
-    if (d->kind->stream == STREAM_RULE_NONE || d->kind->local)
+    if (d->kind->local)
         return err_set(err, E_DENIED, "%s不在本机登记", d->kind->label);
     ret = load(&k, err);
     if (ret == 0)
