@@ -161,10 +161,10 @@ static int find_letters(struct work *k, struct err *err)
 /* Nothing for the first replica of a site, then B, C … Z, AA. */
 static void suffix_of(uint32_t k, char text[8])
 {
-    char back[8];
+    char back[8]; /* seven letters count beyond any k */
     size_t n = 0;
 
-    for (; k > 1 && n < sizeof back - 1; k = (k - 1) / 26)
+    for (k = k > 1 ? k : 0; k > 0; k = (k - 1) / 26)
         back[n++] = (char)('A' + (k - 1) % 26);
     for (size_t i = 0; i < n; i++)
         text[i] = back[n - 1 - i];

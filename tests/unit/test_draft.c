@@ -361,6 +361,38 @@ static void test_draft__counts_characters(void **state)
     assert_int_equal(row_int(shown(s, "submission", &id), "word_count"), 7);
 }
 
+static const char *serial_of(struct stores *s, uint32_t site, uint32_t k)
+{
+    struct replica_facts facts = {
+        .id = {{0x51}}, .ledger = city_ledger(s->city), .clerk = s->clerk, .site = site, .k = k};
+    struct replica_keys keys = stores_keys(s, AT_A);
+    const char *path = stores_new_path(s);
+    struct draft d = draft_of("application", OP_CREATE, &(struct id){{0}}, NULL, 0);
+    struct replica *r;
+
+    d.fields = stores_fields(s, "application", &d.n_fields,
+                             PAIRS("studio_name", "甲", "applicant_type", "collective"));
+    MUST(s, replica_create(path, &keys, &facts, &s->err));
+    MUST(s, replica_open(path, &keys, &r, &s->err));
+    MUST(s, replica_write(r, &s->arena, &s->clerk, &d, 1, UINT64_MAX, s->now, &s->err));
+    replica_close(r);
+    return arena_strndup(&s->arena, d.serial.p, d.serial.len);
+}
+
+/* Each computer of a site has letters of its own, however many there are; a site nobody knows has the city's. */
+static void test_draft__serials_of_many_computers(void **state)
+{
+    struct stores *s = *state;
+
+    assert_string_equal(serial_of(s, STORES_SITE, 1), "GY-SQ-2026-0001");
+    assert_string_equal(serial_of(s, STORES_SITE, 26), "GY-SQ-2026-0001Z");
+    assert_string_equal(serial_of(s, STORES_SITE, 27), "GY-SQ-2026-0001AA");
+    assert_string_equal(serial_of(s, STORES_SITE, 28), "GY-SQ-2026-0001AB");
+    assert_string_equal(serial_of(s, STORES_SITE, 703), "GY-SQ-2026-0001AAA");
+    assert_string_equal(serial_of(s, STORES_SITE, UINT32_MAX), "GY-SQ-2026-0001MWLQKWU");
+    assert_string_equal(serial_of(s, 431099, 1), "CZ-SQ-2026-0001");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_draft__##name, setup, teardown)
@@ -377,6 +409,7 @@ int main(void)
         TEST(void_and_back),
         TEST(void_for_the_same_reason),
         TEST(counts_characters),
+        TEST(serials_of_many_computers),
     };
 
     return disk_vfs_register() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
