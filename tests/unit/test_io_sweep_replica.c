@@ -32,6 +32,14 @@ static int open_again(struct stores *s, struct err *err)
     return replica_open("a/replica.db", &keys, &s->at[AT_A], err);
 }
 
+/* The program before knew less: the tables are told from the log again. */
+static void upgrade(struct stores *s)
+{
+    static const char query[] = "UPDATE meta SET value = 1 WHERE name = 'catalogue'";
+
+    assert_int_equal(sqlite3_exec(store_db(replica_store(s->at[AT_A])), query, NULL, NULL, NULL), SQLITE_OK);
+}
+
 static int create(struct stores *s, struct err *err)
 {
     struct replica_keys keys = stores_keys(s, AT_A);
@@ -164,6 +172,25 @@ static void push_both(struct stores *s)
 static int apply_site(struct stores *s, struct err *err)
 {
     return stores_apply(s, AT_A, STORES_SITE, err);
+}
+
+/* The site's own words in the clear. */
+static int open_value(struct stores *s, struct err *err)
+{
+    struct value name;
+    struct row *row;
+    struct arena a;
+    int ret;
+
+    arena_init(&a, 1u << 20);
+    ret = store_row_get(replica_store(s->at[AT_A]), &a, catalogue_kind_named("opinion"), &s->opinion[0], &row,
+                        err);
+    if (ret == 0)
+        ret = replica_open_value(s->at[AT_A], &a, row_named(row, "person_name"), &name, err);
+    if (ret == 0)
+        assert_true(slice_eq(name.s, slice_str("王大妈")));
+    arena_release(&a);
+    return ret;
 }
 
 /* Both change the title of one opinion: what B's loses is kept as a conflict. */
@@ -320,26 +347,63 @@ static int blobs(struct stores *s, struct err *err)
     return ret != 0 ? ret : ended;
 }
 
+static int each_blob(void *ctx, const struct blob_row *b)
+{
+    (void)ctx;
+    return b->state == BLOB_WAITING ? 0 : E_INTERNAL;
+}
+
+/* What went up goes up once more. */
+static int other_life(struct stores *s, struct err *err)
+{
+    int ret = replica_blob_life(s->at[AT_A], &(struct id){{0x55}}, err);
+
+    return ret == 0 ? replica_blob_each(s->at[AT_A], BLOB_UP, true, each_blob, NULL, err) : ret;
+}
+
 static int settle_blob(struct stores *s, struct err *err)
 {
-    return replica_blob_settle(s->at[AT_A], &s->attachment, BLOB_UP, BLOB_REFUSED, "ZT-TOO-BIG", s->now, err);
+    struct client_blob_want want = {.ask = CLIENT_BLOB_SETTLE, .attachment = s->attachment, .ret = E_TOOBIG};
+    struct client_event ev = {.ret = 0};
+
+    exchange_blob(s->at[AT_A], CLIENT_LANE_UP, &want, s->now, &ev, err);
+    return ev.blob.ret;
 }
 
 /* ---- identity ---- */
 
+/* 0: points lie above LO; 1: none does. */
+static int fork_above(struct stores *s, uint64_t lo, uint64_t hi, struct err *err)
+{
+    struct client_point at[WIRE_POINTS_MAX];
+    struct client_update up = {.fork = {.lo = lo, .hi = hi}};
+    size_t n;
+
+    return exchange_fork(s->at[AT_A], &up, at, &n, err);
+}
+
 static int points(struct stores *s, struct err *err)
 {
-    struct client_point at[4];
+    struct client_event ev = {.ret = 0};
+    struct client_update up = {.check = {.n = 0}};
     uint8_t chain[HASH_SIZE];
     struct replica_facts f;
     struct id next;
-    size_t n;
     int ret = replica_facts(s->at[AT_A], &f, err);
 
     if (ret == 0)
-        ret = identity_points(s->at[AT_A], 0, f.own_n, at, 4, &n, err);
+        ret = fork_above(s, 0, f.own_n, err);
     if (ret == 0)
-        ret = identity_chain(s->at[AT_A], f.own_n, chain, err);
+        ret = fork_above(s, f.own_n, f.own_n, err);
+    if (ret != 1)
+        return ret;
+    ret = identity_chain(s->at[AT_A], f.own_n, chain, err);
+    if (ret == 0) {
+        up.check.n = f.own_n;
+        up.check.chain = (struct slice){chain, HASH_SIZE};
+        exchange_check(s->at[AT_A], &up, &ev, err);
+        ret = ev.ret;
+    }
     if (ret == 0)
         ret = identity_next_put(s->at[AT_A], &(struct id){{0x77}}, err);
     return ret == 0 ? identity_next_get(s->at[AT_A], &next, err) : ret;
@@ -371,14 +435,44 @@ static int restart(struct stores *s, struct err *err)
     return city_restart(s->city, "磁盘损坏", err);
 }
 
-/* The city lives anew, which its witness shows. */
+/* An act of one, of three, and of one: the city has them, and lives anew, which its witness shows. */
 static void live_anew(struct stores *s)
 {
+    const char *const titles[] = {"甲", "乙", "丙"};
+    struct draft d[3];
+    struct id id;
+
     MUST(s, stores_write_opinion(s, AT_A, &s->opinion[6], &s->err));
+    for (size_t i = 0; i < 3; i++) {
+        d[i] = (struct draft){
+            .kind = catalogue_kind_named("opinion"), .record = s->opinion[6], .op = OP_SET, .to = slice_str("")};
+        d[i].fields = stores_fields(s, "opinion", &d[i].n_fields, PAIRS("title", titles[i]));
+    }
+    MUST(s, replica_write(s->at[AT_A], &s->arena, &s->clerk, d, 3, UINT64_MAX, s->now, &s->err));
+    MUST(s, stores_write_opinion(s, AT_A, &id, &s->err));
     stores_sync(s, AT_A);
     MUST(s, stores_group(s, restart, &s->err));
     witness_ready(s);
     MUST(s, witness(s, &s->err));
+}
+
+static int count_said(void *ctx, uint64_t n, struct slice bytes, struct slice side)
+{
+    (void)n;
+    (void)bytes;
+    (void)side;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static int say_again(struct stores *s, struct err *err)
+{
+    unsigned n = 0;
+    int ret = replica_unanswered(s->at[AT_A], 2, 100, 1u << 16, count_said, &n, err);
+
+    if (ret == 0)
+        assert_int_equal(n, 4);
+    return ret;
 }
 
 static int hand_back(struct stores *s, struct err *err)
@@ -404,7 +498,7 @@ static int go_back(struct stores *s, struct err *err)
     struct client_event ev = {.ret = 0};
 
     place.stream = STORES_SITE;
-    place.seq = 3;
+    place.seq = 4; /* the last is an own change */
     m.places = places;
     m.n_places = 1;
     exchange_go_back(s->at[AT_A], &up, &ev, err);
@@ -520,9 +614,57 @@ static void fetch_history(struct stores *s)
     s->n_entries = snapshot.base_seq;
 }
 
+/* The frame is packed as the city packs it. */
+static struct slice pack_history(struct stores *s, struct body_codec *codec, uint32_t *ret_size)
+{
+    struct buf plain, packed;
+    struct slice ret;
+
+    buf_init(&plain, WIRE_BODY_MAX);
+    buf_init(&packed, WIRE_BODY_MAX);
+    for (size_t i = 0; i < s->n_entries; i++) {
+        const struct arrived *e = &s->entries[i];
+
+        body_put_entry(&plain, e->received_at, e->verdict, 0, e->bytes, e->side);
+    }
+    MUST(s, body_compress(codec, buf_slice(&plain), &packed));
+    *ret_size = (uint32_t)plain.len;
+    ret = (struct slice){arena_dup(&s->arena, packed.p, packed.len), packed.len};
+    buf_release(&plain);
+    buf_release(&packed);
+    return ret;
+}
+
 static int history(struct stores *s, struct err *err)
 {
-    return replica_history(s->at[AT_B], STORES_SITE, 1, s->entries, s->n_entries, err);
+    Ztc__History m = ZTC__HISTORY__INIT;
+    struct client_update up = {.store_history = &m};
+    struct client_event ev = {.ret = 0};
+    struct body_codec codec;
+    struct arena a;
+
+    arena_init(&a, 16u << 20);
+    trip_pause();
+    body_codec_init(&codec);
+    m.stream = STORES_SITE;
+    m.first_seq = 1;
+    m.count = (uint32_t)s->n_entries;
+    m.body = wire_data(pack_history(s, &codec, &m.size));
+    trip_resume();
+    exchange_history(s->at[AT_B], &up, &codec, &a, &ev, err);
+    body_codec_release(&codec);
+    arena_release(&a);
+    return ev.ret;
+}
+
+static int tell_progress(struct stores *s, struct err *err)
+{
+    struct client_facts *facts;
+
+    trip_pause();
+    facts = arena_zalloc(&s->arena, sizeof *facts);
+    trip_resume();
+    return exchange_facts(s->at[AT_B], "ztc/1", facts, err);
 }
 
 /* The city lives anew, and B has made something since it began. */
@@ -542,14 +684,38 @@ static int go_back_with_a_hole(struct stores *s, struct err *err)
 
 /* ---- digests, repair ---- */
 
-/* A row that is not what the log says, and sums that say so. */
+/* Rows that are not what the log says, and sums that say so: of three opinions one was changed, one has got another
+ * id, one cannot be read; of a fourth, over which something is pending, what lies beneath it cannot. */
 static void damage(struct stores *s)
 {
-    static const char query[] = "UPDATE opinion SET title = '被改坏' WHERE rid IN (SELECT rid FROM opinion LIMIT 1)";
+    static const char query[] = "UPDATE opinion SET title = '被改坏' WHERE rid = ?1;"
+                                "UPDATE opinion SET rid = x'000102030405060708090a0b0c0d0e0f' WHERE rid = ?1;"
+                                "UPDATE opinion SET receiver = x'00' WHERE rid = ?1;"
+                                "UPDATE base_row SET row = x'01' WHERE record = ?1;";
+    const char *next = query;
 
+    for (size_t i = 1; i < 4; i++)
+        MUST(s, stores_write_opinion(s, AT_A, &s->opinion[i], &s->err));
     stores_sync(s, AT_A);
     stores_sync(s, AT_B);
-    assert_int_equal(sqlite3_exec(store_db(replica_store(s->at[AT_B])), query, NULL, NULL, NULL), SQLITE_OK);
+    MUST(s, stores_write(s, AT_B, "opinion", OP_SET, &s->opinion[3], "", PAIRS("title", "改"), &s->err));
+    for (size_t i = 0; i < 4; i++) {
+        sqlite3 *db = store_db(replica_store(s->at[AT_B]));
+        sqlite3_stmt *st;
+
+        assert_int_equal(sqlite3_prepare_v2(db, next, -1, &st, &next), SQLITE_OK);
+        assert_int_equal(sqlite3_bind_blob(st, 1, s->opinion[i].b, ID_SIZE, SQLITE_STATIC), SQLITE_OK);
+        assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+        assert_int_equal(sqlite3_changes(db), 1);
+        assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+    }
+    stores_fetch(s, AT_B, STORES_SITE);
+}
+
+/* The head that Welcome shows: nothing is known to differ while the sums say what they said. */
+static int compare(struct stores *s, struct err *err)
+{
+    return replica_compare(s->at[AT_B], s->head, s->signature, err);
 }
 
 static int recount(struct stores *s, struct err *err)
@@ -571,6 +737,9 @@ static int take_answer(struct stores *s, const struct server_told *told, struct 
     Ztc__RepairRows rows = ZTC__REPAIR_ROWS__INIT;
     ProtobufCBinaryData list[WIRE_REPAIR_MAX];
     struct client_digest_ask ask = x->ask;
+    struct client_update up = {.digest = {.ask = &ask}};
+    struct client_event ev = {.ret = 0};
+    struct arena a;
 
     tell.seq = rows.seq = told->seq;
     tell.form = told->form;
@@ -580,8 +749,14 @@ static int take_answer(struct stores *s, const struct server_told *told, struct 
     rows.rows = list;
     rows.n_rows = told->n_rows;
     rows.covered = told->covered;
-    return replica_digest_step(s->at[AT_B], &ask, ask.n_ids == 0 ? &tell : NULL,
-                               ask.n_ids == 0 ? NULL : &rows, s->now, &x->ask, &x->more, err);
+    up.digest.tell = ask.n_ids == 0 ? &tell : NULL;
+    up.digest.rows = ask.n_ids == 0 ? NULL : &rows;
+    arena_init(&a, 1u << 20);
+    exchange_digest(s->at[AT_B], &up, s->now, &a, &ev, err);
+    arena_release(&a);
+    x->ask = ev.compared.next;
+    x->more = ev.compared.more;
+    return ev.ret;
 }
 
 /* Every question until nothing differs. */
@@ -635,9 +810,11 @@ static int report(struct stores *s, struct err *err)
 
 static const struct step daily[] = {
     {"open", NULL, open_again, STEP_WHOLE},
+    {"open after an upgrade", upgrade, open_again, STEP_WHOLE},
     {"create", NULL, create, STEP_LONG},
     {"write", NULL, write_opinion, STEP_WHOLE},
     {"edit", NULL, edit, STEP_WHOLE},
+    {"open a value", NULL, open_value, STEP_WHOLE},
     {"move", NULL, move, STEP_WHOLE},
     {"attach", NULL, attach, STEP_WHOLE},
     {"void", write_other, void_other, STEP_WHOLE},
@@ -651,7 +828,8 @@ static const struct step daily[] = {
     {"witness", witness_ready, witness, STEP_WHOLE},
     {"welcome", NULL, welcome, STEP_PARTS},
     {"attachments", NULL, blobs, STEP_WHOLE},
-    {"attachment settled", NULL, settle_blob, STEP_WHOLE},
+    {"attachments in another life", NULL, other_life, STEP_PARTS},
+    {"attachment settled", NULL, settle_blob, STEP_PARTS},
     {"refused", make_refused, refused, STEP_WHOLE},
     {"refused shown", NULL, show_refused, STEP_WHOLE},
     {"refused closed", NULL, close_refused, STEP_WHOLE},
@@ -665,12 +843,14 @@ static const struct step other_lives[] = {
 };
 
 static const struct step restored[] = {
-    {"hand back", live_anew, hand_back, STEP_WHOLE},
+    {"say again", live_anew, say_again, STEP_WHOLE},
+    {"hand back", NULL, hand_back, STEP_WHOLE},
     {"go back", NULL, go_back, STEP_LONG},
 };
 
 static const struct step late[] = {
     {"begin with a snapshot", begin_anew, begin, STEP_WHOLE},
+    {"facts before slices", NULL, tell_progress, STEP_WHOLE},
     {"slice", read_slice, take_slice, STEP_DAMAGES}, /* not whole before the entries behind it */
     {"entries behind a snapshot", fetch_tail, apply_tail, STEP_WHOLE},
     {"history", fetch_history, history, STEP_WHOLE},
@@ -685,7 +865,8 @@ static const struct step late_and_restored[] = {
 
 static const struct step damaged[] = {
     {"write", NULL, write_opinion, STEP_WHOLE},
-    {"recount", damage, recount, STEP_DAMAGES},
+    {"compare", damage, compare, STEP_DAMAGES},
+    {"recount", NULL, recount, STEP_DAMAGES},
     {"repair", NULL, repair, STEP_PARTS},
     {"report", NULL, report, STEP_PARTS},
 };
