@@ -308,29 +308,24 @@ struct merge_job {
 static int run_merge(struct write_job *job, struct city *city, struct err *err)
 {
     struct merge_job *j = (struct merge_job *)job;
-    struct replica_row r;
-    bool any = false;
-    int ret = city_replica_get(city, &j->replica, &r, err);
+    bool may_be_refused = false;
+    int ret = 0;
 
-    if (ret == 0 && r.state == REPLICA_LOST)
-        ret = err_set(err, E_REVOKED, NULL);
     for (size_t i = 0; ret == 0 && i < j->n_acts; i++) {
-        const struct act *act = &j->acts[i];
-        bool refused = false;
+        bool refused = true; /* of one that is known the store says */
 
-        ret = city_push_known(city, &j->replica, act, err);
+        ret = city_push_known(city, &j->replica, &j->acts[i], err);
         if (ret == 0) {
-            ret = city_push_act(city, &j->replica, act, &refused, err);
+            ret = city_push_act(city, &j->replica, &j->acts[i], &refused, err);
             job->wrote = ret != 0 && ret != E_PROTOCOL;
         } else if (ret == 1) {
-            refused = true; /* perhaps: it is read from the store */
             ret = 0;
         }
-        any = any || refused;
+        may_be_refused = may_be_refused || refused;
     }
     j->refusals.n = 0;
     arena_clear(&j->result); /* of a run that was rolled back */
-    if (ret == 0 && any)
+    if (ret == 0 && may_be_refused)
         ret = facts_refusals(city, &j->replica, UINT64_MAX, j->items[0].change.n, j->n_acts, &j->result,
                             &j->refusals, err);
     return ret;

@@ -407,6 +407,8 @@ int city_push_known(struct city *c, const struct id *replica, const struct act *
 
     if (ret != 0)
         return ret;
+    if (c->replica.state == REPLICA_LOST)
+        return err_set(err, E_REVOKED, NULL);
     if (last > c->replica.accepted_n)
         return memcmp(act->chains[0], c->replica.own_chain, HASH_SIZE) == 0 ? 0 : err_set(err, E_CLOSED, NULL);
     ret = city_replica_chain(c, replica, last, chain, err);

@@ -193,7 +193,7 @@ static uint64_t taken_in(struct sim_replica *r)
     return store_stream_get(replica_store(r->r), r->site, &h, NULL) == 0 ? h.seq : 0;
 }
 
-static void replica_back(struct world *w, void *subject)
+void computers_replica_back(struct world *w, void *subject)
 {
     struct sim_replica *r = subject;
 
@@ -202,7 +202,7 @@ static void replica_back(struct world *w, void *subject)
     if (!computers_open_replica(w, r)) {
         r->killed = r->killed && !disk_is_down(r->disk);
         restart_disk(w, r->disk);
-        world_at(w, 3000, replica_back, r);
+        world_at(w, 3000, computers_replica_back, r);
         return;
     }
     world_say(w, "replica %u is back", r->no);
@@ -210,11 +210,6 @@ static void replica_back(struct world *w, void *subject)
     if (taken_in(r) < r->cursor && r->killed)
         world_fail(w, "replica %u lost entries though the power stayed", r->no);
     network_connect(w, r);
-}
-
-void computers_switch_on(struct world *w, struct sim_replica *r)
-{
-    replica_back(w, r);
 }
 
 void computers_crash_replica(struct world *w, struct sim_replica *r)
@@ -231,7 +226,7 @@ void computers_crash_replica(struct world *w, struct sim_replica *r)
         network_half_open(w, r->link, TO_COUNTY);
     replica_close(r->r);
     r->r = NULL;
-    world_at(w, 100 + world_roll(w, 20000), replica_back, r);
+    world_at(w, 100 + world_roll(w, 20000), computers_replica_back, r);
 }
 
 void computers_stop_replica(struct world *w, struct sim_replica *r, msec_t down_for)
@@ -245,7 +240,7 @@ void computers_stop_replica(struct world *w, struct sim_replica *r, msec_t down_
     r->cursor = 0;
     r->killed = false;
     disk_kill(r->disk);
-    world_at(w, down_for, replica_back, r);
+    world_at(w, down_for, computers_replica_back, r);
 }
 
 void computers_look(struct world *w)

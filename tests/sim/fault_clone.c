@@ -11,7 +11,7 @@ static void switch_on(struct world *w, void *subject)
     struct sim_replica *r = subject;
 
     if (r->r == NULL)
-        computers_switch_on(w, r);
+        computers_replica_back(w, r);
     people_act(w, r);
 }
 

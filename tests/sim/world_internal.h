@@ -247,7 +247,7 @@ bool computers_begin(struct world *w);
 void computers_release(struct world *w);
 bool computers_open_city(struct world *w);
 bool computers_open_replica(struct world *w, struct sim_replica *r);
-void computers_switch_on(struct world *w, struct sim_replica *r); /* one that is off; tried until it opens */
+void computers_replica_back(struct world *w, void *replica); /* one that is off; tried until it opens */
 void computers_crash_city(struct world *w);
 void computers_city_back(struct world *w, void *subject);
 void computers_crash_replica(struct world *w, struct sim_replica *r);

@@ -197,11 +197,24 @@ static struct field_change *fields_of(struct fixture *f, const struct kind *kind
     return out;
 }
 
+static void city_says(struct fixture *f, struct toy_stream *s, const struct change *c)
+{
+    static const struct verdict plain;
+    struct buf bytes, side;
+
+    buf_init(&bytes, 1u << 20);
+    buf_init(&side, 1u << 20);
+    change_encode(&bytes, c);
+    change_encode_side(&side, c);
+    city_append(&f->city, s, buf_slice(&bytes), buf_slice(&side), &plain);
+    buf_release(&bytes);
+    buf_release(&side);
+}
+
 /* A record that the city makes; the first account is the clerk. */
 static struct id city_creates(struct fixture *f, struct toy_stream *s, const char *kind,
                               const char *state, const struct toy_field *in)
 {
-    static const struct verdict plain;
     struct random chance = {.fill = NULL};
     struct change c = {.replica = f->city.incarnation,
                        .n = s->seq + 1,
@@ -210,7 +223,6 @@ static struct id city_creates(struct fixture *f, struct toy_stream *s, const cha
                        .made_at = NOW,
                        .catalogue = 1,
                        .op = OP_CREATE};
-    struct buf bytes, side;
 
     chance = random_seeded_init(&f->chance, 7 + f->city.shared.seq * 1000 + f->city.site.seq);
     c.kind = catalogue_kind_named(kind)->tag;
@@ -225,13 +237,7 @@ static struct id city_creates(struct fixture *f, struct toy_stream *s, const cha
         fc->form = FORM_HASHED;
         change_commit_value(f->city.h, fc->salt, &fc->v, fc->hash);
     }
-    buf_init(&bytes, 1u << 20);
-    buf_init(&side, 1u << 20);
-    change_encode(&bytes, &c);
-    change_encode_side(&side, &c);
-    city_append(&f->city, s, buf_slice(&bytes), buf_slice(&side), &plain);
-    buf_release(&bytes);
-    buf_release(&side);
+    city_says(f, s, &c);
     return c.record;
 }
 
@@ -1544,7 +1550,6 @@ static void test_replica__waits_for_a_newer_city(void **state)
 /* A kind that this catalogue does not have, from a city whose program is newer. */
 static void city_creates_unknown(struct fixture *f, struct toy_stream *s)
 {
-    static const struct verdict plain;
     struct field_change field = {.tag = 70, .form = FORM_SET, .v = value_str("新")};
     struct change c = {.replica = f->city.incarnation,
                        .n = s->seq + 1,
@@ -1557,15 +1562,8 @@ static void city_creates_unknown(struct fixture *f, struct toy_stream *s)
                        .record = f->city.incarnation,
                        .fields = &field,
                        .n_fields = 1};
-    struct buf bytes, side;
 
-    buf_init(&bytes, 1u << 20);
-    buf_init(&side, 1u << 20);
-    change_encode(&bytes, &c);
-    change_encode_side(&side, &c);
-    city_append(&f->city, s, buf_slice(&bytes), buf_slice(&side), &plain);
-    buf_release(&bytes);
-    buf_release(&side);
+    city_says(f, s, &c);
 }
 
 /* The signed head of the site's stream with the root of one who knows all of its kinds. */
