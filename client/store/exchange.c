@@ -166,6 +166,20 @@ static bool is_of_other_life(const Ztc__Welcome *m)
     return m->identity == ZTC__WELCOME__IDENTITY__AHEAD && m->has_restored && m->restored;
 }
 
+#define META_CITY_CATALOGUE "city_catalogue"
+
+uint32_t exchange_city_catalogue(struct replica *r)
+{
+    return (uint32_t)store_meta_int(replica_store(r), META_CITY_CATALOGUE, 1);
+}
+
+static int keep_catalogue(struct replica *r, uint32_t catalogue, struct err *err)
+{
+    return exchange_city_catalogue(r) == catalogue
+               ? 0
+               : store_meta_put_int(replica_store(r), META_CITY_CATALOGUE, catalogue, err);
+}
+
 int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct arena *a,
                      struct client_event *ret, struct err *err)
 {
@@ -176,6 +190,8 @@ int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct aren
     ret->kind = CLIENT_COMPARED;
     memcpy(life.b, welcome->incarnation.data, ID_SIZE);
     status = replica_blob_life(r, &life, err);
+    if (status == 0)
+        status = keep_catalogue(r, welcome->catalogue, err);
     if (status == 0 && witness != NULL)
         status = replica_witness(r, wire_slice(witness->head), wire_slice(witness->signature), err);
     if (status == 0 && !is_of_other_life(welcome))

@@ -13,7 +13,10 @@ int exchange_facts(struct replica *r, const char *software, struct client_facts 
 /* What the store counts now. */
 int exchange_ledger(struct replica *r, struct client_ledger *ret, struct err *err);
 
-/* Keep the city's head that Welcome showed, and compare those that stand at our cursors: CLIENT_COMPARED,
+/* The version of the city's catalogue as its last Welcome said it; the first one before there was any. */
+uint32_t exchange_city_catalogue(struct replica *r);
+
+/* Keep the city's catalogue and its head that Welcome showed, and compare those that stand at our cursors: CLIENT_COMPARED,
  * what it says lies in A. E_AUTH, E_CORRUPT: the session must end. */
 int exchange_welcome(struct replica *r, const Ztc__Welcome *welcome, struct arena *a,
                      struct client_event *ret, struct err *err);

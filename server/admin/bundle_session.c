@@ -32,13 +32,12 @@ struct todo {
 
 /* ---- life ---- */
 
-int ferry_open(struct ferry *f, const struct ferry_options *o, const struct cert *peer,
-               struct err *err)
+void ferry_begin(struct ferry *f, const struct ferry_options *o, const struct id *replica,
+                 const struct replica_claim *claim)
 {
     struct server_event ev = {.kind = SERVER_OPEN, .now = CLOCK, .clock = o->now};
-    int ret;
 
-    *f = (struct ferry){.o = *o, .options = server_options_preset};
+    *f = (struct ferry){.o = *o, .options = server_options_preset, .claim = *claim};
     f->options.unsent_max = SIZE_MAX / 4; /* a file takes whatever comes */
     body_codec_init(&f->codec);
     arena_init(&f->arena, ARENA_MAX);
@@ -46,16 +45,26 @@ int ferry_open(struct ferry *f, const struct ferry_options *o, const struct cert
     buf_init(&f->blobs, BLOBS_MAX + FRAME_MAX_STRANGER);
     server_update_init(&f->up);
     server_session_init(&f->session, &f->options);
-    ret = cert_replica(peer, &ev.open.site, &ev.open.replica, err);
+    ev.open.replica = *replica;
+    ev.open.site = claim->site;
+    server_session_step(&f->session, &ev, &f->up);
+}
+
+int ferry_open(struct ferry *f, const struct ferry_options *o, const struct cert *peer,
+               struct err *err)
+{
+    struct replica_claim claim = {.expired = cert_not_after(peer) <= o->now};
+    struct id replica;
+    int ret = cert_replica(peer, &claim.site, &replica, err);
+
+    *f = (struct ferry){.o = *o}; /* to be released, whatever comes */
     if (ret != 0)
         return ret;
-    f->claim.site = ev.open.site;
-    cert_fingerprint(peer, f->claim.fingerprint);
-    ret = authorities_key_print(peer, f->claim.key);
+    cert_fingerprint(peer, claim.fingerprint);
+    ret = authorities_key_print(peer, claim.key);
     if (ret != 0)
         return err_set(err, ret, NULL);
-    f->claim.expired = cert_not_after(peer) <= o->now;
-    server_session_step(&f->session, &ev, &f->up);
+    ferry_begin(f, o, &replica, &claim);
     return 0;
 }
 

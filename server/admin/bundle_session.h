@@ -46,7 +46,11 @@ struct ferry {
     uint64_t out_bytes;
 };
 
-/* PEER is the certificate that the bundle shows. E_AUTH. */
+/* What the certificate that the bundle shows says of its REPLICA. */
+void ferry_begin(struct ferry *f, const struct ferry_options *o, const struct id *replica,
+                 const struct replica_claim *claim);
+
+/* The same by the certificate itself, PEER. E_AUTH. */
 int ferry_open(struct ferry *f, const struct ferry_options *o, const struct cert *peer,
                struct err *err);
 void ferry_release(struct ferry *f);
