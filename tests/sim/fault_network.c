@@ -121,7 +121,8 @@ void fault_network_heal(struct world *w)
         struct sim_replica *r = &w->replicas[i];
 
         r->blocked_until[TO_CITY] = r->blocked_until[TO_COUNTY] = 0;
-        come_online(w, r);
+        if (!r->by_bundle)
+            come_online(w, r);
     }
     if (world_roll(w, 3) == 0)
         go_silent(w, last);

@@ -426,6 +426,7 @@ void verdict_judge(struct world *w)
 
         if (r->gone)
             continue;
+        w->counts[SIM_BUNDLE_HEALED] += r->offline;
         same_head(w, r, STREAM_SHARED);
         same_head(w, r, r->site);
         same_tables(w, &city, r, STREAM_SHARED, "after healing");

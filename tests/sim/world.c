@@ -149,7 +149,7 @@ static bool quiet(const struct world *w)
     for (unsigned i = 0; i < w->n_replicas; i++) {
         const struct sim_replica *r = &w->replicas[i];
 
-        if (r->over && r->r != NULL)
+        if ((r->over && r->r != NULL) || (r->offline && bundles_quiet(w, r)))
             continue;
         if (r->r == NULL || r->offline || r->link == NULL || !r->link->client_open ||
             !r->link->server_open || !client_session_complete(&r->link->cs) ||
@@ -240,6 +240,7 @@ static void clean_up(struct world *w)
     network_release(w);
     writer_drop_all(w);
     blobs_release(w);
+    bundles_release(w);
     computers_release(w);
     mem_free(w->heap);
     mem_free(w->edits);
@@ -271,6 +272,7 @@ int world_run(const struct world_options *o, struct world_result *ret)
     if (w->why[0] == '\0' && computers_begin(w)) {
         late_begin(w);
         blobs_begin(w);
+        bundles_begin(w);
         people_begin(w);
         faults_begin(w);
         world_at(w, WATCH_EVERY, watch, NULL);

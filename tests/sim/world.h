@@ -103,7 +103,13 @@
     X(NOT_RELEASED, "acts that could not be released any more")                                    \
     X(DROPPED_ACT, "acts dropped")                                                                 \
     X(OLD_CITY, "cities that began with an older program")                                         \
-    X(HELD_BACK, "changes that waited for the city's upgrade")
+    X(HELD_BACK, "changes that waited for the city's upgrade")                                     \
+    X(BUNDLE_UP, "bundles taken in by the city")                                                   \
+    X(BUNDLE_DOWN, "bundles taken in at counties")                                                 \
+    X(BUNDLE_LOST, "bundles lost")                                                                 \
+    X(BUNDLE_STALE, "bundles that brought a county nothing new")                                   \
+    X(BUNDLE_CHANGE, "changes that came to the city in bundles")                                   \
+    X(BUNDLE_HEALED, "offices that came to the end by bundles alone")
 
 enum sim_event {
 #define X(name, text) SIM_##name,

@@ -127,6 +127,7 @@ struct sim_replica {
     unsigned attempt;
     bool late;    /* it joins while others work: late.c */
     bool offline; /* left so by its office */
+    bool by_bundle, heals_by_bundle; /* bundles.c: an office without a line; it stays so to the end */
     uint64_t durable_n; /* own_n after the last act it was told is kept */
     uint64_t cursor;    /* of the site's stream when it crashed */
     bool killed;        /* then: the power stayed */
@@ -224,6 +225,7 @@ struct world {
     struct id second[SIM_SITES];   /* accounts besides the clerk's */
     bool switched_off[SIM_SITES];  /* those */
     uint32_t city_catalogue;       /* of the program that it runs */
+    struct parcel *parcels;        /* on the way, or arrived */
     struct blobs *blobs;           /* NULL: nobody has files in this world */
     unsigned acts_left, faults_left;
     bool healing;
@@ -347,6 +349,12 @@ void successor_answer(struct job *job);
 void late_begin(struct world *w);
 void late_take(struct link *l, struct arena *a, struct client_event *ret, struct err *err);
 void late_read(struct link *l, const struct server_update *up);
+
+/* bundles.c */
+void bundles_begin(struct world *w);
+void bundles_release(struct world *w);
+void bundles_round(struct world *w, void *replica); /* what an office without a line does now and then */
+bool bundles_quiet(const struct world *w, const struct sim_replica *r); /* one without a line has nothing left to do */
 
 /* blobs.c */
 bool blobs_prepare(void); /* once, for all worlds */
