@@ -22,6 +22,7 @@
 struct parcel {
     struct parcel *next;
     struct sim_replica *r;
+    struct id id; /* whose it is: R may have become another since */
     struct buf frames;
 };
 
@@ -57,6 +58,7 @@ static struct parcel *new_parcel(struct world *w, struct sim_replica *r)
     if (p == NULL)
         abort();
     p->r = r;
+    p->id = r->id;
     buf_init(&p->frames, PARCEL_MAX);
     p->next = w->parcels;
     w->parcels = p;
@@ -157,6 +159,8 @@ static void county_takes(struct world *w, void *subject)
     struct err err = {.ret = 0};
     int ret;
 
+    if (!id_eq(&p->id, &r->id))
+        return; /* for who it was before */
     if (r->r == NULL || (r->link != NULL && r->link->client_open)) {
         world_at(w, TRY_AGAIN, county_takes, p);
         return;
@@ -190,10 +194,10 @@ static void city_makes(struct world *w, void *subject)
         return;
     }
     p = new_parcel(w, r);
-    ret = answer(w, p, &err);
+    ret = answer(w, p, &err); /* one that became another meanwhile is not known by any bundle */
     if (ret == 0)
         carry(w, p, county_takes);
-    else if (ret != E_REVOKED && !is_found_out(r, ret) && !computers_excuse(w->city_disk, ret))
+    else if (ret != E_NOTFOUND && ret != E_REVOKED && !is_found_out(r, ret) && !computers_excuse(w->city_disk, ret))
         world_fail(w, "the city cannot make a bundle for replica %u: %s %s", r->no, err_code(ret), err.text);
 }
 
@@ -225,7 +229,7 @@ static int answer(struct world *w, struct parcel *p, struct err *err)
     if (f == NULL)
         abort();
     arena_init(&a, FRAME_ARENA);
-    ret = city_replica_get(w->city, &p->r->id, &row, err);
+    ret = city_replica_get(w->city, &p->id, &row, err);
     if (ret == 0)
         ret = city_bundle_get(w->city, &row, &a, &b, err);
     if (ret == 0) {
@@ -261,7 +265,7 @@ static int take(struct world *w, const struct parcel *p, struct taking *t, struc
 {
     struct city_bundle b = {.certificate = slice_str("of the world"), .at = world_clock(w, w->skew)};
     struct replica_row row;
-    int ret = city_replica_get(w->city, &p->r->id, &row, err);
+    int ret = city_replica_get(w->city, &p->id, &row, err);
 
     if (ret != 0)
         return ret;
@@ -348,7 +352,7 @@ static bool wants_line(const struct sim_replica *r)
 {
     msec_t since;
 
-    return r->gone || r->restored || r->copied || r->base != 0 || r->set_up_again || r->r == NULL ||
+    return r->gone || r->restored || r->copied || r->base != 0 || r->set_up_again ||
            replica_differs(r->r, STREAM_SHARED, &since, NULL) != 0 || replica_differs(r->r, r->site, &since, NULL) != 0;
 }
 
@@ -369,7 +373,7 @@ void bundles_round(struct world *w, void *subject)
 {
     struct sim_replica *r = subject;
 
-    if (w->healing && r->offline && (!r->heals_by_bundle || wants_line(r)))
+    if (w->healing && r->offline && r->r != NULL && (!r->heals_by_bundle || wants_line(r)))
         line_comes(w, r);
     if (w->healing && !r->offline)
         return;
