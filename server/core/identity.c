@@ -20,6 +20,7 @@ int server_session_recv_identity(struct server_session *s, const struct server_e
         return E_PROTOCOL;
     s->identity_asks++;
     s->due[SERVER_DUE_ISSUE] = ev->now + s->options->store_within;
+    s->due[SERVER_DUE_RENEW] = 0; /* the city is to speak now */
     up->identity = ev->frame->new_identity;
     return 0;
 }

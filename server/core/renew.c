@@ -18,6 +18,7 @@ int server_session_recv_renew(struct server_session *s, const struct server_even
         return E_PROTOCOL;
     s->renewals++;
     s->due[SERVER_DUE_ISSUE] = ev->now + s->options->store_within;
+    s->due[SERVER_DUE_RENEW] = 0; /* the city is to speak now */
     up->renew = ev->frame->renew;
     return 0;
 }

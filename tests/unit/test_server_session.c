@@ -619,6 +619,12 @@ static void test_server_session__new_identity(void **state)
     step(f, (struct server_event){.kind = SERVER_TIMER});
     expect_bye(f, "ZT-FORK");
 
+    judge_as(f, m, "forked", true);
+    ask_identity(f, 1, true);
+    timer(f, f->options.hello_within); /* the city's own store is slow: no fault of the replica */
+    expect(f, "identity at 1 wanted\n");
+    assert_int_equal(f->s.state, SERVER_FORKED);
+
     server_session_init(&f->s, &f->options);
     serve(f); /* the county found out by itself */
     buf_clear(&f->story);
