@@ -139,6 +139,25 @@ int replica_compare_kept(struct replica *r, uint32_t stream, struct err *err)
     return ret;
 }
 
+static int compare_anew(struct replica *r, uint32_t stream, struct err *err)
+{
+    struct stream_head at;
+    struct head h;
+    int ret = newest_kept(r, stream, &h, err);
+
+    if (ret != 1)
+        return ret == E_CORRUPT ? 0 : ret; /* of a damaged head replica_verify tells */
+    ret = store_stream_get(r->store, stream, &at, err);
+    return ret == 0 && at.seq == h.seq ? repair_compare_root(r, &h, err) : ret;
+}
+
+int repair_compare_anew(struct replica *r, struct err *err)
+{
+    int ret = compare_anew(r, STREAM_SHARED, err);
+
+    return ret == 0 ? compare_anew(r, r->own.site, err) : ret;
+}
+
 /* ---- the rows of the streams ---- */
 
 static int base_of(void *ctx, struct arena *a, const struct row *shown, struct row **ret_base,
@@ -553,9 +572,8 @@ int replica_digest_step(struct replica *r, const struct client_digest_ask *ask,
                         const Ztc__DigestTell *tell, const Ztc__RepairRows *rows, msec_t now,
                         struct client_digest_ask *ret_next, bool *ret_more, struct err *err)
 {
-    struct err here = {.ret = 0};
-    struct step s = {.r = r, .ask = ask, .now = now, .err = err != NULL ? err : &here};
-    int ret = replica_begin(r, s.err);
+    struct step s = {.r = r, .ask = ask, .now = now, .err = err};
+    int ret = replica_begin(r, err);
 
     if (ret != 0)
         return ret;
@@ -564,7 +582,7 @@ int replica_digest_step(struct replica *r, const struct client_digest_ask *ask,
     ret = tell != NULL ? take_tell(&s, tell) : take_repair(&s, rows);
     arena_release(&s.a);
     if (ret == 0) {
-        ret = replica_commit(r, s.err);
+        ret = replica_commit(r, err);
         *ret_next = s.next;
         *ret_more = s.more;
         return ret;

@@ -189,6 +189,9 @@ int replica_check_head(struct replica *r, uint32_t stream, struct slice bytes,
 /* The cursor has reached H: note whether the stream's rows come to its root. */
 int repair_compare_root(struct replica *r, const struct head *h, struct err *err);
 
+/* The tables were told anew: note whether they come to the roots of the newest heads that are kept. */
+int repair_compare_anew(struct replica *r, struct err *err);
+
 /* The rows come to their sums, and the streams' to what the city signed; E_DIGEST. Inside a transaction. */
 int repair_verify(struct replica *r, struct err *err);
 

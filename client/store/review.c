@@ -458,16 +458,15 @@ static int verify_all(struct verify *v)
 
 int replica_verify(struct replica *r, struct err *err)
 {
-    struct err here = {.ret = 0};
-    struct verify v = {.r = r, .err = err != NULL ? err : &here};
-    int ret = replica_begin(r, v.err); /* nobody moves anything meanwhile */
+    struct verify v = {.r = r, .err = err};
+    int ret = replica_begin(r, err); /* nobody moves anything meanwhile */
 
     if (ret != 0)
         return ret;
     arena_init(&v.a, WORK_MAX);
     ret = verify_all(&v);
     if (ret == 0)
-        ret = repair_verify(r, v.err);
+        ret = repair_verify(r, err);
     arena_release(&v.a);
     mem_free(v.own);
     mem_free(v.has);
@@ -570,12 +569,13 @@ int replica_retell(struct replica *r, struct err *err)
 
 int replica_rebuild(struct replica *r, struct err *err)
 {
-    struct err here = {.ret = 0};
-    int ret = replica_begin(r, err != NULL ? err : &here);
+    int ret = replica_begin(r, err);
 
     if (ret != 0)
         return ret;
-    ret = replica_retell(r, err != NULL ? err : &here);
+    ret = replica_retell(r, err);
+    if (ret == 0)
+        ret = repair_compare_anew(r, err);
     if (ret == 0)
         return replica_commit(r, err);
     replica_rollback(r);
