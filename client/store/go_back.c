@@ -323,9 +323,8 @@ static int go_back(struct cut *k, const struct replica_place *places, size_t n)
 int replica_go_back(struct replica *r, const struct replica_place *places, size_t n,
                     struct err *err)
 {
-    struct err here = {.ret = 0};
-    struct cut k = {.r = r, .err = err != NULL ? err : &here};
-    int ret = replica_begin(r, k.err);
+    struct cut k = {.r = r, .err = err};
+    int ret = replica_begin(r, err);
 
     if (ret != 0)
         return ret;
@@ -334,7 +333,7 @@ int replica_go_back(struct replica *r, const struct replica_place *places, size_
     arena_release(&k.a);
     mem_free(k.own);
     if (ret == 0)
-        return replica_commit(r, k.err);
+        return replica_commit(r, err);
     replica_rollback(r);
     return ret;
 }

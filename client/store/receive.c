@@ -539,13 +539,9 @@ int replica_refused(struct replica *r, uint64_t first_n, uint64_t last_n, uint64
                     struct slice code, struct slice text, msec_t now, uint64_t *ret_until_n,
                     struct err *err)
 {
-    struct err here = {.ret = 0};
     uint64_t until;
-    int ret;
+    int ret = replica_begin(r, err);
 
-    if (err == NULL)
-        err = &here;
-    ret = replica_begin(r, err);
     if (ret != 0)
         return ret;
     until = r->own.n;

@@ -167,6 +167,16 @@ static int read_change(struct replica *r, struct arena *a, uint32_t stream, cons
     return status == 0 && ret->stream != stream ? E_MALFORMED : status;
 }
 
+static int cut_log(struct replica *r, uint32_t stream, uint64_t from, uint64_t upto,
+                   struct err *err)
+{
+    sqlite3_stmt *st = r->st[RS_LOG_CUT];
+
+    sql_bind_int(st, 1, POS(stream, from));
+    sql_bind_int(st, 2, POS(stream, upto));
+    return sql_run(st, err);
+}
+
 /* An entry out of its turn: history will put it in its place in the chain. Until then its own hash stands
  * for the chain's. */
 static int take_named(struct replica *r, struct arena *a, uint32_t stream, const struct arrived *in,
@@ -178,7 +188,6 @@ static int take_named(struct replica *r, struct arena *a, uint32_t stream, const
                       .verdict = in->verdict,
                       .bytes = in->bytes,
                       .side = in->side};
-    sqlite3_stmt *st = r->st[RS_LOG_CUT];
     struct change c;
     int ret = read_change(r, a, stream, in, &c);
 
@@ -187,11 +196,8 @@ static int take_named(struct replica *r, struct arena *a, uint32_t stream, const
     if (ret != 0)
         return err_set(err, E_MALFORMED, "快照中的一条经过无法识别");
     change_hash(r->hasher, e.bytes, e.hash);
-    sql_bind_int(st, 1, POS(stream, seq));
-    sql_bind_int(st, 2, POS(stream, seq));
-    if (sql_run(st, err) != 0)
-        return err->ret;
-    return store_entry_append(r->store, &e, &c, err);
+    ret = cut_log(r, stream, seq, seq, err);
+    return ret == 0 ? store_entry_append(r->store, &e, &c, err) : ret;
 }
 
 static int take_slice(struct replica *r, struct arena *a, const struct replica_slice *in,
@@ -240,16 +246,6 @@ int replica_snapshot_slice(struct replica *r, const struct replica_slice *in, st
 }
 
 /* ---- history ---- */
-
-static int cut_log(struct replica *r, uint32_t stream, uint64_t from, uint64_t upto,
-                   struct err *err)
-{
-    sqlite3_stmt *st = r->st[RS_LOG_CUT];
-
-    sql_bind_int(st, 1, POS(stream, from));
-    sql_bind_int(st, 2, POS(stream, upto));
-    return sql_run(st, err);
-}
 
 static int take_old(struct replica *r, struct arena *a, struct replica_snapshot *s,
                     const struct arrived *in, struct err *err)

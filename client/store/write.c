@@ -338,12 +338,9 @@ int replica_write(struct replica *r, struct arena *a, const struct id *account,
                   struct draft *drafts, size_t n, uint64_t seen, msec_t now, struct err *err)
 {
     struct writing w = {.r = r, .a = a, .now = now, .seen = seen};
-    struct err here = {.ret = 0};
     bool alone = !r->open;
     int ret = 0;
 
-    if (err == NULL)
-        err = &here;
     if (n == 0)
         return 0;
     if (r->failed)
