@@ -330,7 +330,8 @@ int store_record_log(struct store *s, uint32_t stream, const struct id *id,
         arena_clear(&a);
         ret = log_read(s, st, &side, &e, err);
         if (ret == 0 && (ret = change_decode(&a, e.bytes, e.side, &c)) != 0)
-            ret = err_set(err, ret, NULL);
+            ret = err_set(err, ret == E_NOMEM ? E_NOMEM : E_CORRUPT, "数据流 %u 第 %llu 条记录无法识别", stream,
+                          (unsigned long long)e.seq);
         if (ret == 0 && id_eq(&c.record, id)) /* its bytes may also only refer to it */
             ret = cb(ctx, &e);
         if (ret != 0)
