@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "tests/lib/stores.h"
+#include "tests/lib/trip.h"
 
 #include <string.h>
 
@@ -393,6 +394,45 @@ static void test_draft__serials_of_many_computers(void **state)
     assert_string_equal(serial_of(s, 431099, 1), "CZ-SQ-2026-0001");
 }
 
+/* ---- several acts in one transaction ---- */
+
+/* It is begun once and ended once; an empty act is none. */
+static void test_draft__transaction_is_one(void **state)
+{
+    struct stores *s = *state;
+    struct replica *r = s->at[AT_A];
+    uint64_t before = made(s);
+
+    assert_int_equal(replica_write_end(r, true, &s->err), E_STATE);
+    MUST(s, replica_write_begin(r, &s->err));
+    assert_int_equal(replica_write_begin(r, &s->err), E_STATE);
+    MUST(s, write_drafts(s, NULL, 0));
+    MUST(s, act(s, "opinion", OP_SET, &s->opinion[0], "", PAIRS("title", "改过")));
+    MUST(s, replica_write_end(r, true, &s->err));
+    assert_int_equal(made(s), before + 1);
+}
+
+/* After a fault nothing more goes into it, and it cannot be committed: half an act may lie in it. */
+static void test_draft__transaction_that_failed(void **state)
+{
+    struct stores *s = *state;
+    struct replica *r = s->at[AT_A];
+    uint64_t before = made(s);
+    int ret;
+
+    MUST(s, replica_write_begin(r, &s->err));
+    MUST(s, act(s, "opinion", OP_SET, &s->opinion[0], "", PAIRS("title", "先改")));
+    trip_set(TRIP_SQL, 3);
+    ret = act(s, "opinion", OP_SET, &s->opinion[0], "", PAIRS("title", "再改"));
+    trip_set(0, 0);
+    assert_int_equal(ret, E_IO);
+    assert_int_equal(act(s, "opinion", OP_SET, &s->opinion[0], "", PAIRS("title", "又改")), E_STATE);
+    assert_int_equal(replica_write_end(r, true, &s->err), E_STATE);
+    assert_int_equal(made(s), before);
+    assert_true(slice_eq(row_text(shown(s, "opinion", &s->opinion[0]), "title"), slice_str("路灯不亮")));
+    MUST(s, act(s, "opinion", OP_SET, &s->opinion[0], "", PAIRS("title", "改过")));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_draft__##name, setup, teardown)
@@ -410,6 +450,8 @@ int main(void)
         TEST(void_for_the_same_reason),
         TEST(counts_characters),
         TEST(serials_of_many_computers),
+        TEST(transaction_is_one),
+        TEST(transaction_that_failed),
     };
 
     return disk_vfs_register() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

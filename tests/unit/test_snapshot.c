@@ -9,10 +9,12 @@
 
 #include "client/store/exchange.h"
 #include "common/crypto/hash.h"
+#include "common/ledger/row_code.h"
 #include "server/store/city_recover.h"
 #include "server/store/snapshot.h"
 #include "tests/lib/stores.h"
 
+#include <sqlite3.h>
 #include <string.h>
 
 #define OPINIONS     3u
@@ -297,6 +299,177 @@ static void test_snapshot__history_is_proved(void **state)
     expect_as_at_a(s);
 }
 
+/* An entry that came back as an echo is no history, nor is one behind the head. */
+static void test_snapshot__false_history(void **state)
+{
+    struct stores *s = *state;
+    uint64_t base = begin(s);
+    struct history *h = history(s, base);
+    struct replica *r = s->at[AT_B];
+
+    load(s);
+    h->entries[0].echo_n = 1;
+    assert_int_equal(replica_history(r, STORES_SITE, 1, h->entries, h->n, &s->err), E_CORRUPT);
+    h->entries[0].echo_n = 0;
+    assert_int_equal(replica_history(r, STORES_SITE, 1, h->entries, h->n + 1, &s->err), E_PROTOCOL);
+    assert_int_equal(history_of(s), 0);
+    MUST(s, replica_history(r, STORES_SITE, 1, h->entries, h->n, &s->err));
+    expect_as_at_a(s);
+}
+
+/* ---- what is no slice ---- */
+
+static int take_rows(struct stores *s, uint64_t seq, const struct slice *rows, size_t n)
+{
+    struct replica_slice slice = {.stream = STORES_SITE, .seq = seq, .rows = rows, .n_rows = n};
+
+    return replica_snapshot_slice(s->at[AT_B], &slice, &s->err);
+}
+
+/* A's opinion as a row of STREAM as of SEQ. */
+static struct slice row_of(struct stores *s, uint32_t stream, uint64_t seq)
+{
+    struct slice ret;
+    struct row *row;
+    struct buf b;
+
+    MUST(s, store_row_get(replica_store(s->at[AT_A]), &s->arena, catalogue_kind_named("opinion"),
+                          &s->opinion[0], &row, &s->err));
+    row->stream = stream;
+    row->seq = seq;
+    buf_init(&b, 1u << 16);
+    row_encode(&b, row);
+    ret = copy(s, buf_slice(&b));
+    buf_release(&b);
+    return ret;
+}
+
+/* Only into an empty stream, only until the last slice is here, and no older than the head. */
+static void test_snapshot__out_of_turn(void **state)
+{
+    struct stores *s = *state;
+    struct slice head, signature;
+    uint64_t base, seq;
+
+    MUST(s, city_head(s->city, STREAM_SHARED, &head, &signature, &seq));
+    assert_int_equal(replica_snapshot_begin(s->at[AT_B], STREAM_SHARED, head, signature, &seq, &s->err),
+                     E_STATE);
+    assert_int_equal(take_rows(s, 1, NULL, 0), E_NOTFOUND);
+    base = begin(s);
+    assert_int_equal(take_rows(s, base - 1, NULL, 0), E_PROTOCOL);
+    load(s);
+    assert_int_equal(take_rows(s, base, NULL, 0), E_STATE);
+}
+
+/* A row that is none, of another stream, or younger than its slice: nothing of the slice is taken. */
+static void test_snapshot__false_rows(void **state)
+{
+    struct stores *s = *state;
+    uint64_t base = begin(s);
+    const struct slice rows[] = {slice_str("no row"), row_of(s, STREAM_SHARED, 1),
+                                 row_of(s, STORES_SITE, base + 1), row_of(s, STORES_SITE, 0)};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_not_equal(take_rows(s, base, &rows[i], 1), 0);
+    load(s);
+    expect_title(s, AT_B, TITLE);
+}
+
+static void harm(struct stores *s, const char *text)
+{
+    sqlite3 *db = store_db(replica_store(s->at[AT_B]));
+
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    assert_true(sqlite3_changes(db) > 0);
+}
+
+/* Where the download stood is damaged: it is not gone on with. */
+static void test_snapshot__damaged_progress(void **state)
+{
+    static const char *const harms[] = {
+        "UPDATE snapshot SET place = x'00'",
+        "UPDATE snapshot SET history_hash = x'00'",
+        "UPDATE snapshot SET base_hash = x'00'",
+    };
+    struct stores *s = *state;
+    struct replica_snapshot snapshot;
+    uint64_t base = begin(s);
+
+    for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+        harm(s, harms[i]);
+        assert_int_equal(replica_snapshot(s->at[AT_B], STORES_SITE, &snapshot, &s->err), E_CORRUPT);
+        assert_int_equal(take_rows(s, base, NULL, 0), E_CORRUPT);
+    }
+}
+
+/* ---- what waits for history ---- */
+
+/* A receipt of an entry whose history is missing, and of one that no head covers yet. */
+static void test_snapshot__receipt_waits(void **state)
+{
+    struct stores *s = *state;
+    uint64_t base = begin(s);
+    struct history *h = history(s, base);
+    struct buf out;
+
+    load(s);
+    buf_init(&out, 1u << 20);
+    assert_int_equal(replica_receipt(s->at[AT_B], STORES_SITE, base, &out, &s->err), E_WAITING);
+    MUST(s, replica_history(s->at[AT_B], STORES_SITE, 1, h->entries, h->n, &s->err));
+    retitle(s, "后来的题目");
+    stores_fetch(s, AT_B, STORES_SITE);
+    MUST(s, stores_apply(s, AT_B, STORES_SITE, &s->err));
+    MUST(s, replica_receipt(s->at[AT_B], STORES_SITE, 1, &out, &s->err));
+    MUST(s, replica_receipt(s->at[AT_B], STORES_SITE, base, &out, &s->err));
+    assert_int_equal(replica_receipt(s->at[AT_B], STORES_SITE, base + 2, &out, &s->err), E_WAITING);
+    buf_release(&out);
+}
+
+static int conflict(struct stores *s, struct err *err)
+{
+    struct id id = {{0}};
+
+    return stores_act(s, "conflict", OP_CREATE, &id, "open", STORES_SITE,
+                      PAIRS("target_kind", "opinion", "target_id", stores_id(s, &s->opinion[0]), "field",
+                            "title", "stands_seq", "4", "later_seq", "4"),
+                      err);
+}
+
+static int see_conflict(void *ctx, const struct conflict_row *row)
+{
+    *(bool *)ctx = row->waits;
+    if (!row->waits)
+        assert_true(slice_eq(row->stands.s, slice_str(TITLE)));
+    return 1;
+}
+
+/* A conflict between entries of the missing history waits for it; where history is whole, an entry that is not
+ * there is damage. */
+static void test_snapshot__conflict_waits(void **state)
+{
+    struct stores *s = *state;
+    struct history *h;
+    uint64_t base;
+    bool waits = false;
+
+    base = begin(s);
+    h = history(s, base);
+    load(s);
+    MUST(s, stores_group(s, conflict, &s->err));
+    stores_fetch(s, AT_B, STORES_SITE);
+    MUST(s, stores_apply(s, AT_B, STORES_SITE, &s->err));
+    assert_int_equal(replica_conflicts(s->at[AT_B], see_conflict, &waits, &s->err), 1);
+    assert_true(waits);
+    harm(s, "UPDATE conflict SET stands_seq = 1000");
+    assert_int_equal(replica_conflicts(s->at[AT_B], see_conflict, &waits, &s->err), E_CORRUPT);
+    harm(s, "UPDATE conflict SET stands_seq = 4");
+    MUST(s, replica_history(s->at[AT_B], STORES_SITE, 1, h->entries, h->n, &s->err));
+    assert_int_equal(replica_conflicts(s->at[AT_B], see_conflict, &waits, &s->err), 1);
+    assert_false(waits);
+    harm(s, "UPDATE conflict SET stands_seq = 1000");
+    assert_int_equal(replica_conflicts(s->at[AT_B], see_conflict, &waits, &s->err), E_CORRUPT);
+}
+
 /* ---- a city that was restored ---- */
 
 static int restart(struct stores *s, struct err *err)
@@ -356,7 +529,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(test_snapshot__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(youngest_row_stays), TEST(row_is_ahead_of_its_entries), TEST(entries_left_out),
-        TEST(history_is_proved),  TEST(goes_back_before_history),
+        TEST(history_is_proved),  TEST(false_history),         TEST(out_of_turn),
+        TEST(false_rows),         TEST(damaged_progress),      TEST(receipt_waits),
+        TEST(conflict_waits),     TEST(goes_back_before_history),
     };
 
     return disk_vfs_register() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
