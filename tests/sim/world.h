@@ -104,6 +104,7 @@
     X(DROPPED_ACT, "acts dropped")                                                                 \
     X(OLD_CITY, "cities that began with an older program")                                         \
     X(HELD_BACK, "changes that waited for the city's upgrade")                                     \
+    X(UNKNOWN, "entries that counties of an older program do not know")                            \
     X(BUNDLE_UP, "bundles taken in by the city")                                                   \
     X(BUNDLE_DOWN, "bundles taken in at counties")                                                 \
     X(BUNDLE_LOST, "bundles lost")                                                                 \

@@ -225,6 +225,7 @@ struct world {
     struct id second[SIM_SITES];   /* accounts besides the clerk's */
     bool switched_off[SIM_SITES];  /* those */
     uint32_t city_catalogue;       /* of the program that it runs */
+    bool newer, newer_kinds;       /* that knows more than its counties: fields; kinds, too */
     struct parcel *parcels;        /* on the way, or arrived */
     struct blobs *blobs;           /* NULL: nobody has files in this world */
     unsigned acts_left, faults_left;
@@ -278,6 +279,7 @@ extern const struct faults fault_crashes, fault_network, fault_disks, fault_cloc
 void fault_revoke_begin(struct world *w); /* the operator looks at what is kept aside */
 void fault_skew_begin(struct world *w);
 void fault_skew_heal(struct world *w);
+int fault_skew_act(struct world *w, struct arena *a, struct err *err); /* of a city that is newer */
 void fault_skew_pushed(struct world *w, const struct change *c); /* the city must know what it is sent */
 void fault_disks_heal(struct world *w);
 void fault_network_heal(struct world *w);

@@ -414,6 +414,8 @@ static int run(struct world *w, struct job *job, struct err *err)
     case JOB_SUCCEED:
         return successor_run(w, job, err);
     case JOB_CITY_ACT:
+        if (w->newer && world_roll(w, 2) == 0)
+            return fault_skew_act(w, &job->arena, err);
         return w->restore.silent ? 0 : people_city_act(w, &job->arena);
     default:
         return refill_run(w, job, err);
