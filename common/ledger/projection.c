@@ -271,6 +271,11 @@ static void del_text(struct buf *out, const struct kind *kind)
     buf_printf(out, "DELETE FROM \"%s\" WHERE rid = ?1", kind->name);
 }
 
+static void any_text(struct buf *out, const struct kind *kind)
+{
+    buf_printf(out, "SELECT 1 FROM \"%s\" LIMIT 1", kind->name);
+}
+
 struct kind_sql *projection_kind(struct store *s, const struct kind *kind)
 {
     for (unsigned i = 0; i < catalogue_n_kinds; i++) {
@@ -305,6 +310,7 @@ void projection_release(struct store *s)
         (void)sqlite3_finalize(k->put);
         (void)sqlite3_finalize(k->add);
         (void)sqlite3_finalize(k->del);
+        (void)sqlite3_finalize(k->any);
         for (unsigned f = 0; k->find != NULL && f < catalogue_kinds[i]->n_fields; f++)
             (void)sqlite3_finalize(k->find[f]);
         mem_free(k->find);
@@ -497,6 +503,19 @@ int store_row_get(struct store *s, struct arena *a, const struct kind *kind, con
         ret = projection_read(s, k->get, a, kind, ret_row, err);
     sql_done(k->get);
     return ret;
+}
+
+int store_has_rows(struct store *s, const struct kind *kind, bool *ret, struct err *err)
+{
+    struct kind_sql *k = projection_kind(s, kind);
+    int status = prepare_kind(s, kind, &k->any, any_text, err);
+
+    if (status != 0)
+        return status;
+    status = sql_step(k->any, err);
+    *ret = status == 1;
+    sql_done(k->any);
+    return status < 0 ? status : 0;
 }
 
 static int bind_row(struct store *s, sqlite3_stmt *st, struct arena *a, const struct row *row,

@@ -49,7 +49,7 @@ static int where_bind(struct store *s, struct arena *a, struct buf *sql,
 {
     static const struct id nothing;
     int status = sql->ret != 0 ? err_set(err, sql->ret, NULL)
-                               : sql_prepare(s->db, buf_cstr(sql), ret, err);
+                               : sql_cache_take(&s->queries, s->db, buf_cstr(sql), ret, err);
 
     if (status == 0)
         sql_bind_int(*ret, 1, stream);
@@ -80,7 +80,7 @@ int store_row_list(struct store *s, const struct kind *kind, const struct store_
                      limit == 0 || limit > INT64_MAX ? -1 : (int64_t)limit);
         ret = each_row(s, st, kind, cb, ctx, err);
     }
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_cache_give(&s->queries, st);
     buf_release(&sql);
     arena_release(&a);
     return ret;
@@ -99,13 +99,13 @@ int store_row_after(struct store *s, const struct kind *kind, uint32_t stream,
     projection_columns(&sql, kind);
     buf_printf(&sql, " FROM \"%s\" WHERE rid > ?1 AND stream = ?2 ORDER BY rid", kind->name);
     ret = sql.ret != 0 ? err_set(err, sql.ret, NULL)
-                       : sql_prepare(s->db, buf_cstr(&sql), &st, err);
+                       : sql_cache_take(&s->queries, s->db, buf_cstr(&sql), &st, err);
     if (ret == 0) {
         sql_bind_id(st, 1, after);
         sql_bind_int(st, 2, stream);
         ret = each_row(s, st, kind, cb, ctx, err);
     }
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_cache_give(&s->queries, st);
     buf_release(&sql);
     return ret;
 }
@@ -129,7 +129,7 @@ static int count_rows(struct store *s, const struct kind *kind, const struct sto
         status = sql_step(st, err);
     if (status == 1)
         *ret = (uint64_t)sqlite3_column_int64(st, 0);
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_cache_give(&s->queries, st);
     buf_release(&sql);
     arena_release(&a);
     return status < 0 ? status : 0;
@@ -153,22 +153,6 @@ int store_row_count_unconfirmed(struct store *s, const struct kind *kind,
     if (kind->historic_states == NULL)
         return 0;
     return count_rows(s, kind, filters, n_filters, stream, unconfirmed, ret, err);
-}
-
-int store_has_rows(struct store *s, const struct kind *kind, bool *ret, struct err *err)
-{
-    char text[128];
-    sqlite3_stmt *st;
-    int status;
-
-    (void)sqlite3_snprintf(sizeof text, text, "SELECT 1 FROM \"%w\" LIMIT 1", kind->name);
-    status = sql_prepare(s->db, text, &st, err);
-    if (status != 0)
-        return status;
-    status = sql_step(st, err);
-    *ret = status == 1;
-    (void)sqlite3_finalize(st); /* as above */
-    return status < 0 ? status : 0;
 }
 
 int store_row_each(struct store *s, const struct kind *kind,
@@ -314,7 +298,7 @@ int store_record_log(struct store *s, uint32_t stream, const struct id *id,
     sqlite3_stmt *st;
     struct arena a;
     struct buf side;
-    int ret = sql_prepare(s->db, query, &st, err);
+    int ret = sql_cache_take(&s->queries, s->db, query, &st, err);
 
     if (ret != 0)
         return ret;
@@ -337,7 +321,7 @@ int store_record_log(struct store *s, uint32_t stream, const struct id *id,
         if (ret != 0)
             break;
     }
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_cache_give(&s->queries, st);
     buf_release(&side);
     arena_release(&a);
     return ret;

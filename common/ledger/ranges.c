@@ -42,7 +42,7 @@ static int prepare(struct store *s, const struct row_range *range, const char *c
     if (columns == NULL)
         buf_str(&sql, " ORDER BY rid");
     status = sql.ret != 0 ? err_set(err, sql.ret, NULL)
-                          : sql_prepare(s->db, buf_cstr(&sql), ret, err);
+                          : sql_cache_take(&s->queries, s->db, buf_cstr(&sql), ret, err);
     buf_release(&sql);
     if (status == 0)
         bind_range(*ret, range);
@@ -79,7 +79,7 @@ int store_range_each(struct store *s, const struct row_range *range,
         if (ret != 0)
             break;
     }
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_cache_give(&s->queries, st);
     arena_release(&a);
     return ret;
 }
@@ -94,7 +94,7 @@ static int count(struct store *s, const struct row_range *range, uint64_t *ret, 
     status = sql_step(st, err);
     if (status == 1)
         *ret = (uint64_t)sqlite3_column_int64(st, 0);
-    (void)sqlite3_finalize(st); /* as above */
+    sql_cache_give(&s->queries, st);
     return status < 0 ? status : 0;
 }
 

@@ -80,6 +80,37 @@ void sql_done(sqlite3_stmt *st)
     (void)sqlite3_clear_bindings(st);
 }
 
+int sql_cache_take(struct sql_cache *c, sqlite3 *db, const char *text, sqlite3_stmt **ret, struct err *err)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        if (strcmp(sqlite3_sql(c->kept[i]), text) != 0)
+            continue;
+        *ret = c->kept[i];
+        c->n--;
+        memmove(&c->kept[i], &c->kept[i + 1], (c->n - i) * sizeof c->kept[0]);
+        return 0;
+    }
+    return sql_prepare(db, text, ret, err);
+}
+
+void sql_cache_give(struct sql_cache *c, sqlite3_stmt *st)
+{
+    if (st == NULL)
+        return;
+    sql_done(st);
+    if (c->n == SQL_KEPT)
+        (void)sqlite3_finalize(c->kept[--c->n]); /* repeats an old result, as below */
+    memmove(&c->kept[1], &c->kept[0], c->n * sizeof c->kept[0]);
+    c->kept[0] = st;
+    c->n++;
+}
+
+void sql_cache_release(struct sql_cache *c)
+{
+    while (c->n > 0)
+        (void)sqlite3_finalize(c->kept[--c->n]);
+}
+
 void sql_bind_int(sqlite3_stmt *st, int i, int64_t v)
 {
     (void)sqlite3_bind_int64(st, i, v); /* fails only for an index out of range: a bug, seen at step */

@@ -28,6 +28,23 @@ int sql_run(sqlite3_stmt *st, struct err *err);
 /* Reset and forget the bindings. */
 void sql_done(sqlite3_stmt *st);
 
+/* Statements whose text is made as it is needed, kept for who asks for the same text again: the latest first. */
+#define SQL_KEPT 24u
+
+struct sql_cache {
+    sqlite3_stmt *kept[SQL_KEPT];
+    unsigned n;
+};
+
+/* A statement of TEXT. It is the caller's, and no one else gets it, until sql_cache_give. */
+int sql_cache_take(struct sql_cache *c, sqlite3 *db, const char *text, sqlite3_stmt **ret, struct err *err);
+
+/* Reset, its bindings forgotten. NULL is allowed. */
+void sql_cache_give(struct sql_cache *c, sqlite3_stmt *st);
+
+/* Before its database is closed. */
+void sql_cache_release(struct sql_cache *c);
+
 void sql_bind_int(sqlite3_stmt *st, int i, int64_t v);
 void sql_bind_text(sqlite3_stmt *st, int i, struct slice s); /* borrowed until sql_done */
 void sql_bind_blob(sqlite3_stmt *st, int i, struct slice s); /* borrowed; NULL pointer gives NULL */

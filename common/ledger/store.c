@@ -52,17 +52,13 @@ static const struct store_step common_steps[] = {
     {NULL, NULL},
 };
 
-static int run_step(sqlite3 *db, const struct store_step *step, struct err *err)
+/* NOTE notes a step, and changes nothing where it was taken before. */
+static int run_step(sqlite3 *db, sqlite3_stmt *note, const struct store_step *step, struct err *err)
 {
-    sqlite3_stmt *st;
     int ret;
 
-    ret = sql_prepare(db, "INSERT OR IGNORE INTO schema_step (name) VALUES (?1)", &st, err);
-    if (ret != 0)
-        return ret;
-    sql_bind_text(st, 1, slice_str(step->name));
-    ret = sql_run(st, err);
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_bind_text(note, 1, slice_str(step->name));
+    ret = sql_run(note, err);
     if (ret != 0 || sqlite3_changes(db) == 0)
         return ret;
     return sql_exec(db, step->sql, err);
@@ -70,13 +66,15 @@ static int run_step(sqlite3 *db, const struct store_step *step, struct err *err)
 
 static int run_steps(sqlite3 *db, const struct store_step *steps, struct err *err)
 {
-    int ret = 0;
+    sqlite3_stmt *note;
+    int ret = sql_prepare(db, "INSERT OR IGNORE INTO schema_step (name) VALUES (?1)", &note, err);
 
     for (; ret == 0 && steps != NULL && steps->name != NULL; steps++) {
-        ret = run_step(db, steps, err);
+        ret = run_step(db, note, steps, err);
         if (ret != 0)
-            return err_wrap(err, ret, "数据库结构 %s", steps->name);
+            ret = err_wrap(err, ret, "数据库结构 %s", steps->name);
     }
+    (void)sqlite3_finalize(note); /* repeats the result of the last step */
     return ret;
 }
 
@@ -218,6 +216,7 @@ void store_close(struct store *s)
     for (unsigned i = 0; i < ST_COUNT; i++)
         (void)sqlite3_finalize(s->st[i]); /* repeats an old result */
     projection_release(s);
+    sql_cache_release(&s->queries);
     mem_free(s->kinds);
     buf_release(&s->scratch);
     sums_release(&s->sums);
@@ -545,7 +544,7 @@ int store_entry_each(struct store *s, uint32_t stream, uint64_t from,
     sqlite3_stmt *st;
     struct entry e;
     struct buf side;
-    int status = sql_prepare(s->db, query, &st, err);
+    int status = sql_cache_take(&s->queries, s->db, query, &st, err);
 
     if (status != 0)
         return status;
@@ -559,7 +558,7 @@ int store_entry_each(struct store *s, uint32_t stream, uint64_t from,
         if (status != 0)
             break;
     }
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    sql_cache_give(&s->queries, st);
     buf_release(&side);
     return status;
 }

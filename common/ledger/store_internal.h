@@ -23,7 +23,7 @@ enum store_stmt {
 
 /* Generated statements of one kind, prepared when first used. */
 struct kind_sql {
-    sqlite3_stmt *get, *put, *add, *del;
+    sqlite3_stmt *get, *put, *add, *del, *any;
     sqlite3_stmt **find; /* by field index */
 };
 
@@ -57,7 +57,8 @@ struct store {
     const struct vault *vault;
     sqlite3_stmt *st[ST_COUNT];
     struct kind_sql *kinds; /* by place in catalogue_kinds */
-    struct buf scratch;     /* sealing and encoding of one value */
+    struct sql_cache queries;
+    struct buf scratch; /* sealing and encoding of one value */
     struct sums sums;
 };
 

@@ -55,6 +55,7 @@ static const char *const statements[CS_COUNT] = {
     [CS_REFUSED_FIND] = "SELECT max(f.created), min(r.quarantined) FROM refused_record f JOIN refusal r"
                         " ON r.pos = (f.no << 40) + f.first_n"
                         " WHERE f.no = ?1 AND f.record = ?2 AND (r.until_n IS NULL OR r.until_n >= ?3)",
+    [CS_REFUSED_ANY] = "SELECT EXISTS (SELECT 1 FROM refused_record WHERE no = ?1)",
     [CS_TOKEN_PUT] = "INSERT INTO token (secret_hash, site, expires_at) VALUES (?1, ?2, ?3)",
     [CS_TOKEN_GET] = "SELECT site, expires_at, used_at FROM token WHERE secret_hash = ?1",
     [CS_TOKEN_USE] = "UPDATE token SET used_at = ?2 WHERE secret_hash = ?1",

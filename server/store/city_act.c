@@ -365,23 +365,18 @@ static int judge_push(struct city *c, struct act *act, bool condemned, struct ju
 
 int city_load_replica(struct city *c, const struct id *replica, struct err *err)
 {
-    static const char query[] = "SELECT EXISTS (SELECT 1 FROM refused_record WHERE no = ?1)";
-    sqlite3_stmt *st;
+    sqlite3_stmt *st = c->st[CS_REFUSED_ANY];
     int ret;
 
     if (c->replica.no != 0 && id_eq(&c->replica.id, replica))
         return 0;
     ret = city_replica_get(c, replica, &c->replica, err);
-    if (ret == 0)
-        ret = sql_prepare(c->db, query, &st, err);
-    if (ret != 0) {
-        c->replica.no = 0;
-        return ret;
+    if (ret == 0) {
+        sql_bind_int(st, 1, c->replica.no);
+        ret = sql_step(st, err);
+        c->replica_refuses = ret == 1 && sqlite3_column_int(st, 0) != 0;
+        sql_done(st);
     }
-    sql_bind_int(st, 1, c->replica.no);
-    ret = sql_step(st, err);
-    c->replica_refuses = ret == 1 && sqlite3_column_int(st, 0) != 0;
-    (void)sqlite3_finalize(st); /* repeats the result of the step */
     if (ret < 0)
         c->replica.no = 0;
     return ret < 0 ? ret : 0;
