@@ -3,7 +3,8 @@
 
 The sources are copied to build/mutants/1 and 2; in each, one fault at a time is put in, the tests are built
 and run, and the fault is taken out again. A fault whose old text does not stand exactly once, or that does
-not compile, is an error of the list. `run.py [TEXT]` takes only the faults whose file holds TEXT.
+not compile, is an error of the list. `run.py [TEXT]` takes only the faults whose file holds TEXT;
+`run.py --list` runs nothing and only asks whether each old text stands where the list says.
 """
 
 import os
@@ -146,6 +147,9 @@ def work(tree, todo, counts, lock):
 
 def main():
     started = time.monotonic()
+    if sys.argv[1:] == ["--list"]:
+        print(f"{len(read_list(''))} mutants, each in its place")
+        return
     mutants = read_list(sys.argv[1] if len(sys.argv) > 1 else "")
     tests = sorted({t for m in mutants for t in m.tests})
     trees = [os.path.join(TREES, str(i + 1)) for i in range(AT_ONCE)]
