@@ -15,6 +15,7 @@
 #define NAME_MAX_    256
 #define REGIONS_MAX  64
 #define SHM_LOCKS    SQLITE_SHM_NLOCK
+#define GROW_FIRST   (1u << 20)
 
 /* ---- bytes ---- */
 
@@ -31,7 +32,7 @@ static bool bytes_grow(struct bytes *b, size_t len)
     if (len <= cap)
         return true;
     while (cap < len)
-        cap = cap == 0 ? 65536 : cap * 2;
+        cap = cap == 0 ? GROW_FIRST : cap * 2;
     p = mem_realloc(b->p, cap);
     if (p == NULL)
         return false;
