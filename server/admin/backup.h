@@ -1,7 +1,9 @@
 /* Copies of a city: the store as of one moment, its keys and settings, and a word on when it was made.
  *
  *   DIR/city.db, ztcd.ini, *.key, *.pem   what `ztcd restore DIR` needs
+ *   DIR/city.db-wal                       of a copy that follows: the log since city.db (common/ledger/ship.h)
  *   DIR/blobs/                            attachments' bytes, each copied once
+ *   DIR/lock                              held while the copy is written
  *   $ZTCD_DIR/backup                      of the city: when it was last known equal to a copy, and where */
 #ifndef ZTC_SERVER_BACKUP_H
 #define ZTC_SERVER_BACKUP_H

@@ -1,6 +1,9 @@
 """A city put back from a backup: what it had acknowledged since comes back from the counties, once."""
+import contextlib
 import shutil
+import sqlite3
 import subprocess
+import time
 
 from conftest import ZTCD, wait_until
 from test_attach import opinion, pdf, states
@@ -164,23 +167,78 @@ def test_a_store_put_back_behind_its_back(city, make_county, tmp_path):
         a.stop()
 
 
+@contextlib.contextmanager
+def follower(city, copy):
+    """Killed at the end of the block."""
+    with subprocess.Popen([ZTCD, "--dir", city.dir, "backup", copy, "--follow"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
 def test_a_backup_that_follows(city, make_county, tmp_path):
-    """What was acknowledged reaches the copy by itself; the copy alone restores to it."""
+    """What was acknowledged reaches the copy by itself, and by the log alone; the copy alone restores to it."""
     a = make_county("a").enrol(city, 431021)
     a.sync()
     copy = tmp_path / "copy"
-    with subprocess.Popen([ZTCD, "--dir", city.dir, "backup", copy, "--follow"]) as follower:
-        try:
-            assert wait_until(lambda: (copy / "city.db").exists() and city.json("status")["backup_age_s"] is not None)
-            first = (copy / "city.db").stat().st_mtime_ns
-            a.add("member", "name=甲一", *MEMBER)
-            a.sync()
-            assert wait_until(lambda: (copy / "city.db").stat().st_mtime_ns != first)
-        finally:
-            follower.terminate()
+    log = copy / "city.db-wal"
+    with follower(city, copy):
+        assert wait_until(lambda: log.exists() and city.json("status")["backup_age_s"] is not None)
+        first, had = (copy / "city.db").stat(), log.stat().st_size
+        busy = city.run("backup", copy, expect=None)
+        assert busy.returncode == 1 and "ZT-BUSY" in busy.stderr
+        a.add("member", "name=甲一", *MEMBER)
+        a.sync()
+        assert wait_until(lambda: log.stat().st_size > had)
+        assert (copy / "city.db").stat().st_mtime_ns == first.st_mtime_ns
+        assert log.stat().st_mode & 0o077 == 0
     lose(city, copy)
     city.start()
     assert names(city) == ["甲一"] and city.json("recover")["missing"] == 0
+
+
+def last_entry(copy, scratch):
+    """How far the store in COPY goes; its pages are whole."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    for name in ("city.db", "city.db-wal"):
+        if (copy / name).exists():
+            shutil.copy(copy / name, scratch)
+    db = sqlite3.connect(scratch / "city.db")
+    try:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return db.execute("SELECT count(*) FROM log").fetchone()[0]
+    finally:
+        db.close()
+
+
+def test_a_follower_may_die_at_any_moment(city, make_county, tmp_path):
+    """Killed while it copies and while it carries, again and again: what it leaves is whole, and never less."""
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    a.start()
+    copy, before, made = tmp_path / "copy", 0, 0
+    for i in range(8):
+        with follower(city, copy):
+            until = time.monotonic() + 0.05 * (3 * i) ** 1.3
+            while time.monotonic() < until or (i == 7 and made < 20):
+                made += 1
+                a.add("member", f"name=甲{made}", *MEMBER)
+        if (copy / "city.db").exists():
+            now = last_entry(copy, tmp_path / "scratch")
+            assert now >= before
+            before = now
+    assert wait_until(lambda: len(names(city)) == made)
+    whole, now_ms = last_entry(city.dir, tmp_path / "scratch"), time.time() * 1000
+    with follower(city, copy):
+        assert wait_until(lambda: int((city.dir / "backup").read_text().split()[0]) > now_ms)
+    assert last_entry(copy, tmp_path / "scratch") == whole
+    a.stop()
+    lose(city, copy)
+    city.start()
+    assert len(names(city)) == made
+    city.run("verify")
 
 
 def test_files_come_back_too(city, make_county, tmp_path):
