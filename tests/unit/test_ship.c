@@ -1,14 +1,17 @@
 /* A copy that follows a store by its log. */
 #include "common/base/id.h"
+#include "common/base/mem.h"
 #include "common/ledger/ship.h"
 #include "common/ledger/sql.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -379,6 +382,112 @@ static void test_ship__says_what_failed(void **state)
     store_ship_free(NULL);
 }
 
+/* ---- what fails half way ---- */
+
+static void limit(int resource, rlim_t to)
+{
+    struct rlimit r;
+
+    assert_int_equal(getrlimit(resource, &r), 0);
+    r.rlim_cur = to;
+    assert_int_equal(setrlimit(resource, &r), 0);
+}
+
+static rlim_t limit_of(int resource)
+{
+    struct rlimit r;
+
+    assert_int_equal(getrlimit(resource, &r), 0);
+    return r.rlim_cur;
+}
+
+#define COMMITS 4
+
+/* One step under a limit: it is taken, or what the copy says was true after one of the commits SINCE the last step. */
+static bool step_limited(struct following *f, int resource, rlim_t to, const int64_t since[COMMITS])
+{
+    rlim_t usual = limit_of(resource);
+    int64_t found;
+    bool moved;
+    int ret;
+
+    limit(resource, to);
+    ret = store_ship_step(f->ship, &moved, &f->err);
+    limit(resource, usual);
+    found = said_by_copy(f);
+    if (ret == 0) {
+        assert_int_equal(found, since[COMMITS - 1]);
+        return true;
+    }
+    assert_true(f->err.text[0] != '\0');
+    for (int i = 0; i < COMMITS; i++) {
+        if (found == since[i])
+            return false;
+    }
+    fail_msg("after a step that failed (%s) the copy says what never was", f->err.text);
+    return false;
+}
+
+/* Under ever higher limits, from where every step fails until none does: news, a log that began anew, a whole copy. */
+static void sweep(struct following *f, int resource, rlim_t first, rlim_t by)
+{
+    for (int way = 0; way < 3; way++) {
+        int64_t since[COMMITS];
+        rlim_t to = first;
+
+        do {
+            begin_anew(f); /* or the log grows faster than the limit */
+            assert_equal_now(f);
+            since[0] = said(f->db);
+            for (int i = 1; i < COMMITS; i++) {
+                if (i <= way)
+                    begin_anew(f);
+                else
+                    write_rows(f, 1);
+                since[i] = said(f->db);
+            }
+            to += by;
+        } while (!step_limited(f, resource, to, since));
+    }
+}
+
+/* A disk that takes no more at any point of a step. */
+static void test_ship__a_disk_that_is_full(void **state)
+{
+    struct following *f = *state;
+
+    (void)signal(SIGXFSZ, SIG_IGN);
+    write_rows(f, 20);
+    sweep(f, RLIMIT_FSIZE, 0, 2000);
+    (void)signal(SIGXFSZ, SIG_DFL);
+}
+
+/* No file can be opened any more, at any point of a step. */
+static void test_ship__no_more_files(void **state)
+{
+    struct following *f = *state;
+
+    write_rows(f, 20);
+    sweep(f, RLIMIT_NOFILE, 2, 1);
+}
+
+/* Memory may be short. */
+static void test_ship__no_memory(void **state)
+{
+    struct following *f = *state;
+    struct store_ship *x;
+    char path[5000];
+
+    mem_fault_set(1);
+    assert_int_equal(store_ship_new(f->from, f->to, &x, &f->err), E_NOMEM);
+    mem_fault_set(0);
+    assert_null(x);
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    assert_int_equal(store_ship_new(f->from, path, &x, &f->err), E_TOOBIG);
+    assert_null(x);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -393,6 +502,9 @@ int main(void)
         TEST(test_ship__notices_what_was_taken_back),
         TEST(test_ship__any_course),
         TEST(test_ship__says_what_failed),
+        TEST(test_ship__a_disk_that_is_full),
+        TEST(test_ship__no_more_files),
+        TEST(test_ship__no_memory),
     };
 #undef TEST
 
