@@ -178,6 +178,7 @@ static int64_t fixed(void *ctx, const char *name, uint32_t site)
 
 static void test_settings__defaults(void **state)
 {
+    const struct field *value = kind_field_named(catalogue_kind_named("setting"), "value");
     struct settings own = {fixed, NULL};
 
     (void)state;
@@ -188,6 +189,7 @@ static void test_settings__defaults(void **state)
         const struct setting_info *info = &settings_list[i];
         assert_ptr_equal(setting_info(info->name), info);
         assert_true(info->preset >= info->min && info->preset <= info->max);
+        assert_true(value->min <= info->min && info->max <= value->max); /* its record can hold it */
     }
 }
 
