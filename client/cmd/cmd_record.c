@@ -110,7 +110,7 @@ int cmd_add(const struct args *a, struct err *err)
 {
     struct draft d = {.op = OP_CREATE};
     struct work w;
-    int ret = kind_of_word(a->words[0], &d.kind, err);
+    int ret = kind_to_add("ztc", a->words[0], &d.kind, err);
 
     if (ret != 0)
         return ret;

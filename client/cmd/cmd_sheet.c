@@ -313,7 +313,7 @@ int cmd_import(const struct args *a, struct err *err)
     struct import_options o = {.path = a->words[1], .historic = args_has(a, OPT_HISTORIC)};
     struct pair *map, *set;
     struct work w;
-    int ret = kind_of_word(a->words[0], &o.kind, err);
+    int ret = kind_to_add("ztc", a->words[0], &o.kind, err);
 
     if (ret == 0)
         ret = check_historic(&o, err);

@@ -100,3 +100,12 @@ int kind_of_word(const char *word, const struct kind **ret, struct err *err)
     *ret = kind;
     return 0;
 }
+
+int kind_to_add(const char *program, const char *word, const struct kind **ret, struct err *err)
+{
+    int status = kind_of_word(word, ret, err);
+
+    if (status == 0 && (*ret)->stream == STREAM_RULE_TARGET)
+        return err_set(err, E_USAGE, "附件随文件登记，请用 %s attach 记录 文件…", program);
+    return status;
+}

@@ -27,4 +27,8 @@ int edit_pairs(struct edit *e, struct names *names, struct arena *a, const struc
 /* The kind of that name or label. E_USAGE, naming what there is. */
 int kind_of_word(const char *word, const struct kind **ret, struct err *err);
 
+/* The same, of which records are made from words or a sheet: not attachments, whose bytes nobody could ever
+ * bring. PROGRAM is named to the user. */
+int kind_to_add(const char *program, const char *word, const struct kind **ret, struct err *err);
+
 #endif

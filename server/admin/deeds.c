@@ -145,22 +145,12 @@ static struct slice first_state(const struct kind *kind)
     return (struct slice){NULL, 0};
 }
 
-/* An attachment without its bytes could never be fetched. */
-static int kind_to_add(struct deed *d, const struct kind **ret)
-{
-    int status = kind_of_word(d->args->words[0], ret, d->err);
-
-    if (status == 0 && (*ret)->stream == STREAM_RULE_TARGET)
-        return err_set(d->err, E_USAGE, "附件随文件登记，请用 ztcd attach 记录 文件…");
-    return status;
-}
-
 int deed_add(struct deed *d)
 {
     struct change c = {.op = OP_CREATE};
     const struct kind *kind;
     struct actor actor;
-    int ret = kind_to_add(d, &kind);
+    int ret = kind_to_add("ztcd", d->args->words[0], &kind, d->err);
 
     if (ret == 0)
         ret = deed_actor(d, &actor);
@@ -716,7 +706,7 @@ int deed_import(struct deed *d)
     struct importing im = {.d = d, .o = &o};
     struct import_report report;
     struct pair *map, *set;
-    int ret = kind_to_add(d, &o.kind);
+    int ret = kind_to_add("ztcd", d->args->words[0], &o.kind, d->err);
 
     if (ret == 0)
         ret = deed_actor(d, &im.actor);

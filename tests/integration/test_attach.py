@@ -1,9 +1,8 @@
 """Attachments: files with records, up in chunks, verified before they count, down to who may read them."""
-import hashlib
+import contextlib
 import json
 import random
-
-import pytest
+import sqlite3
 
 from conftest import wait_until
 from test_forms import DUE, TODAY, World
@@ -31,6 +30,17 @@ def opinion(county):
 
 def states(side, record):
     return [a["state"] for a in side.json("show", record).get("attachments", [])]
+
+
+def claimed(county, record, file):
+    """An attachment of whose bytes its computer knows nothing, as one whose disk went back may have it."""
+    attachment = county.run("attach", record, file, "--quiet").stdout.strip()
+    with contextlib.closing(sqlite3.connect(county.dir / "replica.db", isolation_level=None)) as db:
+        assert db.execute("DELETE FROM blob WHERE hex(attachment) = ?",
+                          (attachment.replace("-", "").upper(),)).rowcount == 1
+    for whole in (county.dir / "blobs").glob("??/*"):
+        whole.unlink()
+    return attachment
 
 
 def part_size(city):
@@ -69,8 +79,7 @@ def test_a_hash_alone_fetches_nothing(city, make_county, tmp_path):
     assert other.run("fetch", attachment, expect=1).stderr.startswith("ZT-NOT-FOUND ")
     # A record that names the hash, made without the bytes.
     record = opinion(other)
-    claim = other.add("attachment", "target_kind=opinion", f"target_id={record}", "file_name=x.pdf",
-                      "mime=application/pdf", "size=5000", "hash=" + hashlib.sha256(file.read_bytes()).hexdigest())
+    claim = claimed(other, record, file)
     other.sync()
     assert other.run("fetch", claim, expect=1).stderr.startswith("ZT-BLOB-WAIT ")
     assert states(city, record) == ["pending"]
@@ -96,6 +105,20 @@ def test_what_is_refused_at_once(city, make_county, tmp_path):
     named = tmp_path / "a\u202egpj.exe"
     named.write_bytes(b"\xff\xd8\xff\xe0 picture")
     assert a.json("attach", record, named)[0]["file_name"] == "agpj.exe.jpg"
+
+
+def test_a_record_of_a_file_alone_is_not_made(city, make_county, tmp_path):
+    """Nobody could ever bring its bytes: the city would wait for them for ever, and the county know of nothing."""
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    fields = {"target_kind": "opinion", "target_id": record, "file_name": "x.pdf", "mime": "application/pdf",
+              "size": "5000", "hash": "1" * 64}
+    refused = a.run("add", "attachment", *(f"{k}={v}" for k, v in fields.items()), expect=2).stderr
+    assert refused.startswith("ZT-USAGE ") and "ztc attach" in refused
+    sheet = tmp_path / "附件.csv"
+    sheet.write_text(",".join(fields) + "\n" + ",".join(fields.values()) + "\n", encoding="utf-8")
+    assert a.run("import", "attachment", sheet, expect=2).stderr.startswith("ZT-USAGE ")
+    assert a.json("ls", "attachment") == []
 
 
 def test_killed_in_mid_upload_it_goes_on(city, make_county, tmp_path):
@@ -184,8 +207,7 @@ def test_lost_is_listed_and_holds_up_nothing(city, make_county, tmp_path):
 def test_a_revoked_computer_takes_its_bytes_along(city, make_county, tmp_path):
     a, _ = pair(city, make_county)
     record = opinion(a)
-    claim = a.add("attachment", "target_kind=opinion", f"target_id={record}", "file_name=x.pdf",
-                  "mime=application/pdf", "size=5000", "hash=" + "1" * 64)
+    claim = claimed(a, record, pdf(tmp_path / "x.pdf", 5000))
     a.sync()
     assert [m["state"] for m in city.json("attachments")] == ["pending"]
     assert city.json("attachments", "--lost") == []
