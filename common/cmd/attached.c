@@ -2,6 +2,7 @@
 
 #include "common/base/hex.h"
 #include "common/base/text.h"
+#include "common/cmd/width.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static void put_one(struct buf *out, const struct row *row, enum attached_state 
 
     id_format(&row->id, id);
     buf_printf(out, "  %s ", id);
-    buf_put(out, name.p, name.len);
+    text_plain(out, name, false); /* it came from another computer */
     buf_str(out, "（");
     put_size(out, row_int(row, "size"));
     buf_printf(out, "，%s）\n", states[state].words);

@@ -6,6 +6,7 @@
 #include "common/blob/files.h"
 #include "common/cmd/attached.h"
 #include "common/cmd/settings.h"
+#include "common/cmd/width.h"
 #include "server/store/city_blob.h"
 
 #include <stdlib.h>
@@ -289,8 +290,9 @@ static int put_missing(void *ctx, const struct city_blob *b)
     id_format(&b->attachment, id);
     id_format(&b->target, target);
     if (!m->r->args->json) {
-        buf_printf(&m->b, "%s %s %s %.*s（属 %s）\n", stream_word(b->stream, stream), id,
-                   words[b->state], (int)b->file_name.len, (const char *)b->file_name.p, target);
+        buf_printf(&m->b, "%s %s %s ", stream_word(b->stream, stream), id, words[b->state]);
+        text_plain(&m->b, b->file_name, false); /* it came from another computer */
+        buf_printf(&m->b, "（属 %s）\n", target);
         return m->b.ret;
     }
     json_object(&m->j);

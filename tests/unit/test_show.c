@@ -163,6 +163,37 @@ static void test_show__record_for_people(void **state)
     free(o.text);
 }
 
+static int is_here(void *ctx, const struct row *attachment, enum attached_state *ret,
+                   struct err *err)
+{
+    (void)ctx;
+    (void)attachment;
+    (void)err;
+    *ret = ATTACHED_HERE;
+    return 0;
+}
+
+/* A file's name is another computer's word: it does not command the terminal, nor turn the line around. */
+static void test_show__attachments(void **state)
+{
+    struct ledger_fixture *f = *state;
+    struct row *row = fixture_row(f, "attachment", fixture_id(6), NULL);
+    struct output o;
+
+    fixture_put(row, "target_kind", value_str("opinion"));
+    fixture_put(row, "target_id", value_id(&f->opinion));
+    fixture_put(row, "file_name", value_str("扫描\x1b[2J\xe2\x80\xaegpj.pdf"));
+    fixture_put(row, "size", value_int(2048));
+    fixture_keep(f, row);
+    begin(f, &o, false);
+    o.view.attached = is_here;
+    assert_int_equal(show_record(&o.view, row_of(f, "GY-MY-2026-0001"), &f->err), 0);
+    end(&o);
+    assert_has(o.text, "附件 1 个\n");
+    assert_has(o.text, " 扫描 [2J gpj.pdf（2 KB，已在本机）\n");
+    free(o.text);
+}
+
 /* ---- names ---- */
 
 /* A record is found by name, serial number, id; not where two have the name. */
@@ -272,6 +303,7 @@ int main(void)
         T(test_show__filters),           T(test_show__table),
         T(test_show__record_for_people), T(test_show__names),
         T(test_show__historic),          T(test_show__streams),
+        T(test_show__attachments),
 #undef T
     };
 
