@@ -29,7 +29,8 @@ static int hash_of_row(const struct row *row, uint8_t ret[HASH_SIZE], struct err
     return err_set(err, E_CORRUPT, "附件的摘要不对");
 }
 
-int work_attached(void *ctx, const struct row *row, enum attached_state *ret, struct err *err)
+int work_attached(void *ctx, const struct row *row, enum attached_state *ret, int *ret_cause,
+                  struct err *err)
 {
     static const enum attached_state up[] = {ATTACHED_PENDING, ATTACHED_UPLOADED, ATTACHED_REFUSED,
                                              ATTACHED_LOST};
@@ -41,6 +42,7 @@ int work_attached(void *ctx, const struct row *row, enum attached_state *ret, st
 
     if (status == 0) {
         *ret = up[blob.state];
+        *ret_cause = blob.state == BLOB_REFUSED ? err_from_code(blob.code) : 0;
         return 0;
     }
     if (status != E_NOTFOUND)
@@ -48,6 +50,7 @@ int work_attached(void *ctx, const struct row *row, enum attached_state *ret, st
     *ret = hash_of_row(row, hash, NULL) == 0 && blob_size(w->home.blobs, hash, &size, NULL) == 0
                ? ATTACHED_HERE
                : ATTACHED_ELSEWHERE;
+    *ret_cause = 0;
     return 0;
 }
 

@@ -37,7 +37,8 @@ int work_write(struct work *w, struct draft *drafts, size_t n, bool tell);
 msec_t work_now(void);
 
 /* For view.attached; CTX is the work. */
-int work_attached(void *ctx, const struct row *row, enum attached_state *ret, struct err *err);
+int work_attached(void *ctx, const struct row *row, enum attached_state *ret, int *ret_cause,
+                  struct err *err);
 
 int cmd_ls(const struct args *a, struct err *err);
 int cmd_show(const struct args *a, struct err *err);

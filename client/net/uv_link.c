@@ -11,6 +11,7 @@
 
 #include "client/net/uv_intake.h"
 #include "client/net/uv_link_blob.h"
+#include "client/store/blobs.h"
 #include "client/store/exchange.h"
 #include "client/store/repair.h"
 #include "common/base/mem.h"
@@ -478,8 +479,10 @@ static void on_open(void *ctx, const struct cert *peer)
     struct link *l = ctx;
     struct client_facts facts;
     struct client_event ev = {.kind = CLIENT_CONNECTED, .facts = &facts};
-    int ret = exchange_facts(l->o.replica, SOFTWARE, &facts, &l->why);
+    int ret = replica_blob_again(l->o.replica, &l->why);
 
+    if (ret == 0)
+        ret = exchange_facts(l->o.replica, SOFTWARE, &facts, &l->why);
     l->o.on_city(l->o.ctx, peer); /* TLS has seen to it that it is the ledger's city */
     facts.cert = l->o.cert;
     facts.city_time = l->o.city_now;

@@ -148,6 +148,22 @@ int replica_blob_life(struct replica *r, const struct id *incarnation, struct er
     return same ? 0 : offer_again(r, now, ret == 0, err);
 }
 
+int replica_blob_again(struct replica *r, struct err *err)
+{
+    static const char any[] = "SELECT 1 FROM blob WHERE way = 1 AND state = 2"
+                              " AND code IN ('ZT-TOO-BIG', 'ZT-QUOTA') LIMIT 1";
+    static const char again[] = "UPDATE blob SET state = 0, code = '' WHERE way = 1 AND state = 2"
+                                " AND code IN ('ZT-TOO-BIG', 'ZT-QUOTA')";
+    sqlite3_stmt *st;
+    int found = prepare(r, any, &st, err);
+
+    if (found != 0)
+        return found;
+    found = sql_step(st, err);
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    return found == 1 ? sql_exec(store_db(r->store), again, err) : found;
+}
+
 int replica_blob_get(struct replica *r, const struct id *attachment, enum blob_way way,
                      struct blob_row *ret, struct err *err)
 {

@@ -38,6 +38,9 @@ int replica_blob_settle(struct replica *r, const struct id *attachment, enum blo
  * that went up, or was told to be lost, is offered again. */
 int replica_blob_life(struct replica *r, const struct id *incarnation, struct err *err);
 
+/* A session begins: what the city did not take for its size is offered again, for limits are settings. */
+int replica_blob_again(struct replica *r, struct err *err);
+
 /* E_NOTFOUND when it was never noted. */
 int replica_blob_get(struct replica *r, const struct id *attachment, enum blob_way way,
                      struct blob_row *ret, struct err *err);

@@ -20,10 +20,15 @@ static const struct {
 
 /* ---- showing ---- */
 
+struct standing {
+    enum attached_state state;
+    int cause;
+};
+
 struct list {
     struct arena a;
     struct row **rows;
-    enum attached_state *states;
+    struct standing *at; /* of each row */
     size_t n, pending, lost;
 };
 
@@ -36,13 +41,15 @@ static int find(const struct view *v, const struct row *row, struct list *l, str
 
     if (ret != 0 || l->n == 0)
         return ret;
-    l->states = arena_alloc(&l->a, l->n * sizeof *l->states);
-    if (l->states == NULL)
+    l->at = arena_alloc(&l->a, l->n * sizeof *l->at);
+    if (l->at == NULL)
         return err_set(err, E_NOMEM, NULL);
     for (size_t i = 0; ret == 0 && i < l->n; i++) {
-        ret = v->attached(v->attached_ctx, l->rows[i], &l->states[i], err);
-        l->lost += ret == 0 && l->states[i] == ATTACHED_LOST;
-        l->pending += ret == 0 && states[l->states[i]].counts && l->states[i] != ATTACHED_LOST;
+        struct standing *at = &l->at[i];
+
+        ret = v->attached(v->attached_ctx, l->rows[i], &at->state, &at->cause, err);
+        l->lost += ret == 0 && at->state == ATTACHED_LOST;
+        l->pending += ret == 0 && states[at->state].counts && at->state != ATTACHED_LOST;
     }
     return ret;
 }
@@ -57,7 +64,7 @@ static void put_size(struct buf *out, int64_t bytes)
         buf_printf(out, "%.1f MB", (double)bytes / (1024.0 * 1024.0));
 }
 
-static void put_one(struct buf *out, const struct row *row, enum attached_state state)
+static void put_one(struct buf *out, const struct row *row, const struct standing *at)
 {
     char id[ID_TEXT_SIZE];
     struct slice name = row_text(row, "file_name");
@@ -67,7 +74,10 @@ static void put_one(struct buf *out, const struct row *row, enum attached_state 
     text_plain(out, name, false); /* it came from another computer */
     buf_str(out, "（");
     put_size(out, row_int(row, "size"));
-    buf_printf(out, "，%s）\n", states[state].words);
+    buf_printf(out, "，%s", states[at->state].words);
+    if (at->cause != 0)
+        buf_printf(out, "：%s %s", err_code(at->cause), err_text(at->cause));
+    buf_str(out, "）\n");
 }
 
 int attached_lines(const struct view *v, const struct row *row, struct buf *out, struct err *err)
@@ -85,13 +95,13 @@ int attached_lines(const struct view *v, const struct row *row, struct buf *out,
             buf_printf(out, "，%zu 个已丢失", l.lost);
         buf_u8(out, '\n');
         for (size_t i = 0; i < l.n; i++)
-            put_one(out, l.rows[i], l.states[i]);
+            put_one(out, l.rows[i], &l.at[i]);
     }
     arena_release(&l.a);
     return ret;
 }
 
-static void json_one(struct json *j, const struct row *row, enum attached_state state)
+static void json_one(struct json *j, const struct row *row, const struct standing *at)
 {
     char id[ID_TEXT_SIZE];
 
@@ -101,7 +111,8 @@ static void json_one(struct json *j, const struct row *row, enum attached_state 
     json_key(j, "file_name");
     json_text(j, row_text(row, "file_name"));
     json_kv_int(j, "size", row_int(row, "size"));
-    json_kv_str(j, "state", states[state].code);
+    json_kv_str(j, "state", states[at->state].code);
+    json_kv_str(j, "cause", at->cause == 0 ? NULL : err_code(at->cause));
     json_object_end(j);
 }
 
@@ -116,7 +127,7 @@ int attached_json(const struct view *v, const struct row *row, struct json *j, s
         json_key(j, "attachments");
         json_array(j);
         for (size_t i = 0; i < l.n; i++)
-            json_one(j, l.rows[i], l.states[i]);
+            json_one(j, l.rows[i], &l.at[i]);
         json_array_end(j);
     }
     arena_release(&l.a);

@@ -34,8 +34,8 @@ struct view {
                    int (*each)(void *each_ctx, struct slice bytes, struct slice side),
                    void *each_ctx, struct err *err);
     void *pending_ctx;
-    /* NULL: attachments are not listed with their records. */
-    int (*attached)(void *ctx, const struct row *attachment, enum attached_state *ret,
+    /* NULL: attachments are not listed with their records. *RET_CAUSE: E_*, why it does not travel; 0: none. */
+    int (*attached)(void *ctx, const struct row *attachment, enum attached_state *ret, int *ret_cause,
                     struct err *err);
     void *attached_ctx;
 };

@@ -46,7 +46,8 @@ int deed_find_replica(struct deed *d, const char *word, struct id *ret);
 int deed_actor(struct deed *d, struct actor *ret);
 
 /* For view.attached; CTX is the store. */
-int home_attached(void *ctx, const struct row *row, enum attached_state *ret, struct err *err);
+int home_attached(void *ctx, const struct row *row, enum attached_state *ret, int *ret_cause,
+                  struct err *err);
 
 /* ---- the deeds ---- */
 

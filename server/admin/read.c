@@ -211,7 +211,8 @@ int cmd_log(const struct args *a, struct err *err)
 
 /* ---- attachments ---- */
 
-int home_attached(void *ctx, const struct row *row, enum attached_state *ret, struct err *err)
+int home_attached(void *ctx, const struct row *row, enum attached_state *ret, int *ret_cause,
+                  struct err *err)
 {
     struct city_blob b = {.state = CITY_BLOB_NONE};
     struct arena a;
@@ -225,6 +226,7 @@ int home_attached(void *ctx, const struct row *row, enum attached_state *ret, st
     *ret = b.state == CITY_BLOB_VERIFIED ? ATTACHED_UPLOADED
            : b.state == CITY_BLOB_LOST   ? ATTACHED_LOST
                                          : ATTACHED_PENDING;
+    *ret_cause = 0;
     return 0;
 }
 

@@ -256,6 +256,22 @@ def test_more_than_a_site_may_have(city, make_county, tmp_path):
     assert a.status()["blobs_refused"] == 0
 
 
+def test_what_was_too_much_goes_up_when_there_is_room(city, make_county, tmp_path):
+    city.run("user", "add", "xue", "--role", "liaison")
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    a.run("attach", record, pdf(tmp_path / "大.pdf", 2 << 20))
+    city.run("setting", "set", "site_attachment_bytes=1048576", "--site", "431021", "--as", "xue")
+    a.sync(expect=1)
+    assert states(a, record) == ["refused"]
+    assert "市级未接受：ZT-QUOTA 附件总量超过上限" in a.run("show", record).stdout
+    a.sync(expect=1)
+    assert states(a, record) == ["refused"]
+    city.run("setting", "set", "site_attachment_bytes=21474836480", "--site", "431021", "--as", "xue")
+    a.sync()
+    assert states(a, record) == ["uploaded"] == states(city, record)
+
+
 def test_an_answer_brings_its_files(city, make_county, tmp_path):
     world = World(city, make_county)
     record = world.forward("micro_suggestion")

@@ -361,6 +361,14 @@ static int other_life(struct stores *s, struct err *err)
     return ret == 0 ? replica_blob_each(s->at[AT_A], BLOB_UP, true, each_blob, NULL, err) : ret;
 }
 
+/* It was too big. */
+static int offer_again(struct stores *s, struct err *err)
+{
+    int ret = replica_blob_again(s->at[AT_A], err);
+
+    return ret == 0 ? replica_blob_each(s->at[AT_A], BLOB_UP, true, each_blob, NULL, err) : ret;
+}
+
 static int settle_blob(struct stores *s, struct err *err)
 {
     struct client_blob_want want = {.ask = CLIENT_BLOB_SETTLE, .attachment = s->attachment, .ret = E_TOOBIG};
@@ -830,6 +838,7 @@ static const struct step daily[] = {
     {"attachments", NULL, blobs, STEP_WHOLE},
     {"attachments in another life", NULL, other_life, STEP_PARTS},
     {"attachment settled", NULL, settle_blob, STEP_PARTS},
+    {"attachments offered again", NULL, offer_again, STEP_PARTS},
     {"refused", make_refused, refused, STEP_WHOLE},
     {"refused shown", NULL, show_refused, STEP_WHOLE},
     {"refused closed", NULL, close_refused, STEP_WHOLE},

@@ -163,35 +163,48 @@ static void test_show__record_for_people(void **state)
     free(o.text);
 }
 
-static int is_here(void *ctx, const struct row *attachment, enum attached_state *ret,
+static int as_told(void *ctx, const struct row *attachment, enum attached_state *ret, int *ret_cause,
                    struct err *err)
 {
-    (void)ctx;
+    const int *cause = ctx;
+
     (void)attachment;
     (void)err;
-    *ret = ATTACHED_HERE;
+    *ret = *cause == 0 ? ATTACHED_HERE : ATTACHED_REFUSED;
+    *ret_cause = *cause;
     return 0;
 }
 
-/* A file's name is another computer's word: it does not command the terminal, nor turn the line around. */
+static void assert_attached(struct ledger_fixture *f, int cause, bool json, const char *part)
+{
+    struct output o;
+
+    begin(f, &o, json);
+    o.view.attached = as_told;
+    o.view.attached_ctx = &cause;
+    assert_int_equal(show_record(&o.view, row_of(f, "GY-MY-2026-0001"), &f->err), 0);
+    end(&o);
+    assert_has(o.text, part);
+    free(o.text);
+}
+
+/* A file's name is another computer's word: it does not command the terminal, nor turn the line around. One
+ * that the city did not take says why. */
 static void test_show__attachments(void **state)
 {
     struct ledger_fixture *f = *state;
     struct row *row = fixture_row(f, "attachment", fixture_id(6), NULL);
-    struct output o;
 
     fixture_put(row, "target_kind", value_str("opinion"));
     fixture_put(row, "target_id", value_id(&f->opinion));
     fixture_put(row, "file_name", value_str("扫描\x1b[2J\xe2\x80\xaegpj.pdf"));
     fixture_put(row, "size", value_int(2048));
     fixture_keep(f, row);
-    begin(f, &o, false);
-    o.view.attached = is_here;
-    assert_int_equal(show_record(&o.view, row_of(f, "GY-MY-2026-0001"), &f->err), 0);
-    end(&o);
-    assert_has(o.text, "附件 1 个\n");
-    assert_has(o.text, " 扫描 [2J gpj.pdf（2 KB，已在本机）\n");
-    free(o.text);
+    assert_attached(f, 0, false, "附件 1 个\n");
+    assert_attached(f, 0, false, " 扫描 [2J gpj.pdf（2 KB，已在本机）\n");
+    assert_attached(f, E_QUOTA, false, "附件 1 个，1 个待上传\n");
+    assert_attached(f, E_QUOTA, false, "（2 KB，市级未接受：ZT-QUOTA 附件总量超过上限）\n");
+    assert_attached(f, E_QUOTA, true, "\"state\":\"refused\",\"cause\":\"ZT-QUOTA\"");
 }
 
 /* ---- names ---- */
