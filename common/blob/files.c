@@ -375,6 +375,25 @@ int blob_save(const char *root, const uint8_t hash[HASH_SIZE], const char *to, s
     return ret;
 }
 
+int blob_check(const char *root, const uint8_t hash[HASH_SIZE], struct err *err)
+{
+    char path[BLOB_PATH_MAX];
+    uint8_t found[HASH_SIZE];
+    uint64_t size;
+    int fd, ret = whole_path(root, hash, path, err);
+
+    if (ret != 0)
+        return ret;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(err, path);
+    ret = pass(fd, path, -1, NULL, UINT64_MAX, found, &size, err);
+    (void)close(fd); /* only read */
+    if (ret == 0 && memcmp(found, hash, HASH_SIZE) != 0)
+        ret = err_set(err, E_CORRUPT, "附件的内容与摘要不符");
+    return ret;
+}
+
 /* ---- parts ---- */
 
 int blob_part_size(const char *root, const struct blob_part *p, uint64_t *ret, struct err *err)

@@ -41,6 +41,9 @@ int blob_read(const char *root, const uint8_t hash[HASH_SIZE], uint64_t offset, 
 /* Write a whole one to the file TO (replaced), verified on the way: E_CORRUPT, and nothing at TO. */
 int blob_save(const char *root, const uint8_t hash[HASH_SIZE], const char *to, struct err *err);
 
+/* All of it is there and what its name says: E_NOTFOUND, E_CORRUPT. */
+int blob_check(const char *root, const uint8_t hash[HASH_SIZE], struct err *err);
+
 /* A part, named by who brings it: nobody goes on with what another began. */
 struct blob_part {
     uint32_t owner; /* the site; 0: this computer */

@@ -5,8 +5,10 @@
 
 #include "common/blob/files.h"
 #include "common/base/json.h"
+#include "server/store/city_blob.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #define START_WITHIN_MS 5000
 #define LOCK_LOOK_MS    20
 #define LINE_BYTES      4096
+#define LIST_BYTES      (256u << 20)
 
 static const char *setting_of(const struct home *h, const char *name)
 {
@@ -282,10 +285,68 @@ int cmd_recover(const struct args *a, struct err *err)
     return args_has(a, OPT_CLOSE) ? cmd_deed(a, err) : with_city(a, list_recovery, err);
 }
 
+/* ---- verify ---- */
+
+struct kept_file {
+    struct id attachment;
+    uint8_t hash[HASH_SIZE];
+};
+
+static int add_kept(void *ctx, const struct city_blob *b)
+{
+    struct buf *list = ctx;
+    struct kept_file file = {.attachment = b->attachment};
+
+    if (b->state != CITY_BLOB_VERIFIED)
+        return 0;
+    memcpy(file.hash, b->hash, HASH_SIZE);
+    buf_put(list, &file, sizeof file);
+    return list->ret;
+}
+
+/* The files of attachments that are said to be here. Listed first: hashing them all takes long, and no read of
+ * the store outlasts that. */
+static int verify_files(struct city *city, const char *root, struct err *err)
+{
+    const struct kept_file *files;
+    char id[ID_TEXT_SIZE] = "";
+    struct buf list;
+    size_t n, bad = 0;
+    int ret;
+
+    buf_init(&list, LIST_BYTES);
+    ret = city_blob_each(city_store(city), NULL, true, add_kept, &list, err);
+    files = (const struct kept_file *)(const void *)list.p;
+    n = list.len / sizeof *files;
+    for (size_t i = 0; ret == 0 && i < n; i++) {
+        int found = blob_check(root, files[i].hash, err);
+
+        if (found != 0 && found != E_NOTFOUND && found != E_CORRUPT)
+            ret = found;
+        if (found != 0 && bad++ == 0)
+            id_format(&files[i].attachment, id);
+    }
+    buf_release(&list);
+    if (ret != 0)
+        return err->ret == ret ? ret : err_set(err, ret, NULL);
+    return bad == 0 ? 0
+                    : err_set(err, E_CORRUPT,
+                              "%zu 个附件的文件不在或已损坏，第一个是 %s；请从备份的 blobs 目录补回，"
+                              "或请县里重新添加", bad, id);
+}
+
 static int verify(struct city *city, const struct args *a, struct err *err)
 {
+    struct home_path blobs;
+    struct home h;
     int ret = city_verify(city, err);
 
+    if (ret == 0)
+        ret = home_init(&h, args_text(a, OPT_DIR), err);
+    if (ret == 0) {
+        ret = verify_files(city, home_file(&h, "blobs", &blobs), err);
+        home_release(&h);
+    }
     if (ret == 0)
         (void)fprintf(a->out, a->json ? "{\"ok\":true}\n" : "全部数据流校验无误\n");
     return ret;

@@ -235,6 +235,7 @@ static int save(struct reading *r, const struct city_blob *b)
     const char *out = args_text(r->args, OPT_OUT);
     char name[BLOB_NAME_MAX + 1];
     struct home_path root;
+    uint64_t size;
     int ret;
 
     if (b->state != CITY_BLOB_VERIFIED)
@@ -242,7 +243,11 @@ static int save(struct reading *r, const struct city_blob *b)
     /* The name came from another computer. */
     file_name_clean(b->file_name, BLOB_NAME_MAX, name);
     out = out != NULL ? out : name;
-    ret = blob_save(home_file(&r->home, "blobs", &root), b->hash, out, r->err);
+    ret = blob_size(home_file(&r->home, "blobs", &root), b->hash, &size, r->err);
+    if (ret == E_NOTFOUND)
+        return err_set(r->err, E_BLOB_LOST, "附件的文件已不在市级的磁盘上，请运行 ztcd verify");
+    if (ret == 0)
+        ret = blob_save(root.text, b->hash, out, r->err);
     if (ret != 0)
         return ret;
     if (r->args->json)

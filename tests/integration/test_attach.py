@@ -272,6 +272,27 @@ def test_what_was_too_much_goes_up_when_there_is_room(city, make_county, tmp_pat
     assert states(a, record) == ["uploaded"] == states(city, record)
 
 
+def test_what_the_city_has_lost_is_found_by_verify(city, make_county, tmp_path):
+    a, b = pair(city, make_county)
+    attachment = a.run("attach", opinion(a), pdf(tmp_path / "1.pdf", 5000), "--quiet").stdout.strip()
+    a.sync()
+    b.sync()
+    city.run("verify")
+    whole, = (city.dir / "blobs").glob("??/*")
+    was = whole.read_bytes()
+    whole.write_bytes(was[:-1] + b"?")
+    found = city.run("verify", expect=1).stderr
+    assert found.startswith("ZT-CORRUPT 1 个附件的文件不在或已损坏") and attachment in found
+    assert city.run("fetch", attachment, "--out", tmp_path / "out", expect=1).stderr.startswith("ZT-CORRUPT ")
+    whole.unlink()
+    assert city.run("verify", expect=1).stderr.startswith("ZT-CORRUPT 1 个附件的文件不在或已损坏")
+    assert city.run("fetch", attachment, "--out", tmp_path / "out", expect=1).stderr.startswith("ZT-BLOB-LOST ")
+    assert b.run("fetch", attachment, "--out", tmp_path / "out", expect=1).stderr.startswith("ZT-BLOB-LOST ")
+    whole.write_bytes(was)
+    city.run("verify")
+    b.run("fetch", attachment, "--out", tmp_path / "out")
+
+
 def test_an_answer_brings_its_files(city, make_county, tmp_path):
     world = World(city, make_county)
     record = world.forward("micro_suggestion")
