@@ -7,12 +7,14 @@
 #include "common/blob/sniff.h"
 #include "common/crypto/hash.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PIECE 65536u /* read and hashed at a time */
@@ -75,6 +77,27 @@ int blob_folder(const char *root, struct err *err)
     if (ret == 0)
         ret = put_path(path, snprintf(path, sizeof path, "%s/part", root), err);
     return ret != 0 ? ret : make_folder(path, err);
+}
+
+/* What was given up long ago. A failure leaves it to the next time. */
+static void sweep(const char *root)
+{
+    time_t long_ago = time(NULL) - (time_t)BLOB_PART_DAYS * 24 * 3600;
+    char path[BLOB_PATH_MAX];
+    struct dirent *e;
+    struct stat st;
+    DIR *folder;
+
+    if (put_path(path, snprintf(path, sizeof path, "%s/part", root), NULL) != 0)
+        return;
+    folder = opendir(path);
+    while (folder != NULL && (e = readdir(folder)) != NULL) {
+        if (fstatat(dirfd(folder), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && st.st_mtime < long_ago)
+            (void)unlinkat(dirfd(folder), e->d_name, 0); /* as above */
+    }
+    if (folder != NULL)
+        (void)closedir(folder); /* only read */
 }
 
 /* ---- pieces ---- */
@@ -289,8 +312,10 @@ int blob_take(const char *root, const char *path, uint64_t max, struct blob_info
     status = blob_folder(root, err);
     if (status == 0)
         status = look_at(fd, path, max, ret, err);
-    if (status == 0)
+    if (status == 0) {
+        sweep(root);
         status = copy_in(root, fd, path, max, ret, err);
+    }
     (void)close(fd); /* only read */
     return status;
 }
@@ -418,13 +443,15 @@ int blob_part_write(const char *root, const struct blob_part *p, uint64_t offset
 
     if (ret != 0)
         return ret;
+    if (offset == 0)
+        sweep(root);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(err, path);
     if (fstat(fd, &st) != 0)
         ret = fail(err, path);
     else if (offset > (uint64_t)st.st_size)
-        ret = err_set(err, E_PROTOCOL, "附件的分块不连续");
+        ret = err_set(err, E_BUSY, "附件的分块不连续");
     else
         ret = write_all(fd, bytes, offset, path, err);
     if (close(fd) != 0 && ret == 0)

@@ -4,7 +4,8 @@
  *   ROOT/part/OWNER-HASH   what has come of one so far; its length is where it goes on
  *
  * A part is synced when it is finished, not before: what a power cut leaves of it is read again whole
- * before it counts. Every function may be called on any thread; none of them belongs on a loop's. */
+ * before it counts. What nobody has gone on with for BLOB_PART_DAYS goes when the next one begins: uploads given
+ * up, copies that a crash interrupted. Every function may be called on any thread; none of them belongs on a loop's. */
 #ifndef ZTC_BLOB_FILES_H
 #define ZTC_BLOB_FILES_H
 
@@ -15,6 +16,7 @@
 #define BLOB_CHUNK    (256u * 1024u) /* bytes that travel and are written at a time */
 #define BLOB_NAME_MAX 120u           /* bytes of a file's name */
 #define BLOB_PATH_MAX 4096u
+#define BLOB_PART_DAYS 30u
 
 struct blob_info {
     uint8_t hash[HASH_SIZE];
@@ -53,7 +55,8 @@ struct blob_part {
 /* How much of it is here; 0 when nothing is. */
 int blob_part_size(const char *root, const struct blob_part *p, uint64_t *ret, struct err *err);
 
-/* BYTES at OFFSET, which is not above its size: E_PROTOCOL. */
+/* BYTES at OFFSET. E_BUSY when that is above its size: somebody else has finished or forgotten it meanwhile, ask
+ * again how much is here. */
 int blob_part_write(const char *root, const struct blob_part *p, uint64_t offset,
                     struct slice bytes, struct err *err);
 

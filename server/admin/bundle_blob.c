@@ -19,6 +19,15 @@ static int write_chunk(const struct bundle_blobs *b, const struct server_blob_wa
     return ret == 0 ? city_blob_held(b->city, b->site, want->hash, want->size, err) : ret;
 }
 
+static int lose(const struct bundle_blobs *b, const struct server_blob_want *want, struct err *err)
+{
+    struct blob_part part = {.owner = b->site};
+    bool its;
+    int ret = city_blob_lost(b->city, b->site, &want->attachment, &its, part.hash, err);
+
+    return ret == 0 && its ? blob_part_drop(b->root, &part, err) : ret;
+}
+
 static int done(const struct bundle_blobs *b, const struct server_blob_want *want,
                 struct buf *bytes, struct server_blob_answer *ret, struct err *err)
 {
@@ -29,7 +38,7 @@ static int done(const struct bundle_blobs *b, const struct server_blob_want *wan
     case SERVER_BLOB_WRITE:
         return write_chunk(b, want, err);
     case SERVER_BLOB_LOST:
-        return city_blob_lost(b->city, b->site, &want->attachment, err);
+        return lose(b, want, err);
     case SERVER_BLOB_FIND:
         return city_blob_find(b->city, b->site, &want->attachment, ret->hash, &ret->size, err);
     case SERVER_BLOB_READ:

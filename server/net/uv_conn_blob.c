@@ -3,7 +3,7 @@
  *
  *   OFFER   writer: may it come? ──► pool: how much is here ──(all of it)──► pool: verify ──► writer: held
  *   WRITE   pool: append; behind the last, verify ──► writer: held
- *   FIND    writer        READ   pool        LOST   writer
+ *   FIND    writer        READ   pool        LOST   writer ──► pool: forget the part
  *
  * Two connections never work on one part at a time: an older one of the same replica may still have a job
  * under way. The later one is told ZT-BUSY, and comes back a little later. */
@@ -24,6 +24,7 @@ struct blob_job {
     struct server_blob_answer answer;
     bool whole; /* verified in the pool: to be noted */
     bool taken; /* another connection has this part under way */
+    bool lost;  /* the part named by the answer's hash is to go */
     struct err err;
     struct buf bytes; /* to write, or read */
 };
@@ -77,19 +78,24 @@ static int run_store(struct write_job *job, struct city *city, struct err *err)
                               err);
     job->wrote = true;
     if (j->want.ask == SERVER_BLOB_LOST)
-        return city_blob_lost(city, site, &j->want.attachment, err);
+        return city_blob_lost(city, site, &j->want.attachment, &j->lost, j->answer.hash, err);
     return city_blob_offer(city, site, &j->want.attachment, j->want.hash, j->want.size,
                            &j->answer.verified, err);
 }
 
 static void submit_pool(struct blob_job *j);
+static bool is_taken(const struct conn *c, const struct blob_job *j);
 
 static void store_done(struct write_job *job)
 {
     struct blob_job *j = (struct blob_job *)job;
 
     j->err = job->err;
-    if (job->ret == 0 && j->want.ask == SERVER_BLOB_OFFER && !j->answer.verified)
+    if (j->lost)
+        memcpy(j->part.hash, j->answer.hash, HASH_SIZE);
+    if (job->ret == 0 && j->lost && !is_taken(j->conn, j))
+        submit_pool(j);
+    else if (job->ret == 0 && j->want.ask == SERVER_BLOB_OFFER && !j->answer.verified)
         submit_pool(j);
     else
         finish(j, job->ret);
@@ -143,6 +149,8 @@ static void pool_work(uv_work_t *work)
         j->answer.ret = resume(j);
     else if (j->want.ask == SERVER_BLOB_WRITE)
         j->answer.ret = write_chunk(j);
+    else if (j->lost)
+        j->answer.ret = blob_part_drop(j->root, &j->part, &j->err);
     else
         j->answer.ret = blob_read(j->root, j->want.hash, j->want.offset, j->want.len, &j->bytes,
                                   &j->err);

@@ -3,12 +3,14 @@
 #include "server/store/city_blob.h"
 
 #include "common/base/hex.h"
+#include "common/blob/files.h"
 #include "server/store/city_internal.h"
 
 #include <string.h>
 
 #define HEX_SIZE    (2 * HASH_SIZE + 1)
 #define ENTRY_BYTES (4u * ACT_MAX_BYTES)
+#define PART_MS     (BLOB_PART_DAYS * UINT64_C(86400000))
 
 _Static_assert(STREAM_CITY == 2, "the queries below name it");
 
@@ -187,12 +189,12 @@ static int put_state(struct city *c, uint32_t holder, const uint8_t hash[HASH_SI
     return ret;
 }
 
-/* What the site has sent and announced besides this one. */
+/* What of the site lies on the disk besides this one, or may: parts that nobody goes on with are forgotten. */
 static int others(struct city *c, uint32_t site, const uint8_t hash[HASH_SIZE], uint64_t *ret,
                   struct err *err)
 {
-    static const char query[] = "SELECT coalesce(sum(size), 0) FROM blob"
-                                " WHERE stream = ?1 AND hash <> ?2 AND state <> 3";
+    static const char query[] = "SELECT coalesce(sum(size), 0) FROM blob WHERE stream = ?1"
+                                " AND hash <> ?2 AND (state = 2 OR (state = 1 AND at > ?3))";
     char hex[HEX_SIZE];
     sqlite3_stmt *st;
     int status = sql_prepare(c->db, query, &st, err);
@@ -202,6 +204,7 @@ static int others(struct city *c, uint32_t site, const uint8_t hash[HASH_SIZE], 
     hex_encode(hash, HASH_SIZE, hex);
     sql_bind_int(st, 1, site);
     sql_bind_text(st, 2, slice_str(hex));
+    sql_bind_int(st, 3, (int64_t)c->now - (int64_t)PART_MS);
     status = sql_step(st, err);
     if (status == 1)
         *ret = (uint64_t)sqlite3_column_int64(st, 0);
@@ -246,15 +249,19 @@ int city_blob_held(struct city *c, uint32_t holder, const uint8_t hash[HASH_SIZE
     return put_state(c, holder, hash, size, CITY_BLOB_VERIFIED, err);
 }
 
-int city_blob_lost(struct city *c, uint32_t site, const struct id *attachment, struct err *err)
+int city_blob_lost(struct city *c, uint32_t site, const struct id *attachment, bool *ret_its,
+                   uint8_t ret_hash[HASH_SIZE], struct err *err)
 {
     struct city_blob b;
     int ret = get(c, attachment, &b, err);
 
+    *ret_its = false;
     if (ret == E_DENIED)
         return 0;
     if (ret != 0 || b.stream != site || b.holder != site)
         return ret;
+    *ret_its = true;
+    memcpy(ret_hash, b.hash, HASH_SIZE);
     return put_state(c, site, b.hash, b.size, CITY_BLOB_LOST, err);
 }
 

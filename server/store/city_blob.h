@@ -20,8 +20,9 @@ int city_blob_held(struct city *c, uint32_t holder, const uint8_t hash[HASH_SIZE
                    struct err *err);
 
 /* SITE says that it no longer has the bytes of ATTACHMENT. Nothing happens when the city has them, or it is
- * not the site's. Writes. */
-int city_blob_lost(struct city *c, uint32_t site, const struct id *attachment, struct err *err);
+ * not the site's. *RET_ITS: it is, and a part of RET_HASH is of no use any more. Writes. */
+int city_blob_lost(struct city *c, uint32_t site, const struct id *attachment, bool *ret_its,
+                   uint8_t ret_hash[HASH_SIZE], struct err *err);
 
 /* A replica of SITE wants to read ATTACHMENT. E_DENIED (no unvoided record in a stream it reads),
  * E_BLOB_WAIT (the side that made it has not sent all), E_BLOB_LOST. */

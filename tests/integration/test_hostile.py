@@ -1,8 +1,11 @@
 """A computer with a good certificate and bad intentions: the list of what it does is CASES below. Each case ends in a Bye with its code or a closed line; the
 daemon stays up, its memory within the bound below, and everybody else is served meanwhile. What was seen is printed
 (`./check integration` keeps it in its log)."""
+import contextlib
+import hashlib
 import re
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -12,6 +15,7 @@ import time
 import pytest
 
 from conftest import ROOT, MEMBER, wait_until
+from test_attach import CHUNK, claimed, opinion, pdf
 
 sys.path.insert(0, str(ROOT / "tests" / "lib"))
 import hostile_peer as hp  # noqa: E402
@@ -260,6 +264,101 @@ def test_a_replayed_push_has_no_effect(stage):
     listed = {r["id"]: r for r in stage.city.json("replica", "list")}
     accepted = [r for i, r in listed.items() if i.replace("-", "") == stage.replica.hex()][0]
     assert refused <= 1 and accepted.get("accepted_n", 1) == 1
+
+
+class Uploader:
+    """A session of a computer whose records of attachments are at the city, and of whose bytes it says what it
+    likes."""
+
+    def __init__(self, stage, record, tmp_path, sizes):
+        county = stage.county
+        self.files = [pdf(tmp_path / f"{i}.pdf", size, i) for i, size in enumerate(sizes)]
+        self.ids = [bytes.fromhex(claimed(county, record, f).replace("-", "")) for f in self.files]
+        county.sync()
+        with contextlib.closing(sqlite3.connect(county.dir / "replica.db")) as db:
+            n, chain = db.execute("SELECT n, chain FROM own").fetchone()
+        self.peer = stage.peer()
+        self.peer.greet(own_n=n, own_chain=chain, acked_n=n, acked_chain=chain)
+
+    def have(self, i, **changed):
+        data = self.files[i].read_bytes()
+        fields = {"attachment": self.ids[i], "hash": hashlib.sha256(data).digest(), "size": len(data)}
+        fields.update(changed)
+        return pb.Frame(blob_have=pb.BlobHave(**fields))
+
+    def chunk(self, i, at=0, data=None):
+        data = self.files[i].read_bytes()[at:at + CHUNK] if data is None else data
+        return pb.Frame(blob_chunk=pb.BlobChunk(attachment=self.ids[i], offset=at, bytes=data))
+
+    def done(self, i, code=b"ZT-BLOB-LOST"):
+        return pb.Frame(blob_done=pb.BlobDone(attachment=self.ids[i], code=code))
+
+    def answer(self, frame):
+        """What the city says about attachments when it was sent."""
+        self.peer.send(frame)
+        while True:
+            frame = self.peer.receive()
+            if frame.WhichOneof("kind") == "bye":
+                raise hp.Gone(frame.bye.code.decode())
+            if frame.WhichOneof("kind").startswith("blob_"):
+                return frame
+
+
+def in_parts(stage):
+    return sum(p.stat().st_size for p in (stage.city.dir / "blobs" / "part").iterdir())
+
+
+def test_uploads_that_are_given_up(stage, tmp_path):
+    """A file begun and then said to be lost leaves nothing on the city's disk: else there would be no limit."""
+    up = Uploader(stage, opinion(stage.county), tmp_path, [3 * CHUNK] * 4)
+    for i in range(4):
+        assert up.answer(up.have(i)).blob_want.offset == 0
+        assert up.answer(up.chunk(i)).blob_want.offset == CHUNK
+        assert in_parts(stage) == CHUNK
+        assert up.answer(up.done(i)).blob_done.code == b"ZT-BLOB-LOST"
+        assert in_parts(stage) == 0
+    up.peer.close()
+
+
+UPLOADS = [
+    ("a chunk nobody asked for", lambda u: (u.chunk(0),), "ZT-PROTOCOL"),
+    ("a chunk of another attachment", lambda u: (u.have(0), u.chunk(1)), "ZT-PROTOCOL"),
+    ("a chunk of another place", lambda u: (u.have(0), u.chunk(0, at=CHUNK)), "ZT-PROTOCOL"),
+    ("a chunk too short", lambda u: (u.have(0), u.chunk(0, data=b"x")), "ZT-PROTOCOL"),
+    ("a chunk of a megabyte", lambda u: (u.have(0), u.chunk(0, data=bytes(1000000))), "ZT-MALFORMED"),
+    ("an offer upon an offer", lambda u: (u.have(0), u.have(1)), "ZT-PROTOCOL"),
+    ("an offer of 2 GiB", lambda u: (u.have(0, size=2 << 30),), "ZT-MALFORMED"),
+    ("verified, which only the city says", lambda u: (pb.Frame(blob_done=pb.BlobDone(attachment=u.ids[0])),),
+     "ZT-PROTOCOL"),
+    ("an offer of another size", lambda u: (u.have(0, size=5),), b"ZT-DENIED"),
+    ("an offer of another hash", lambda u: (u.have(0, hash=b"\x01" * 32),), b"ZT-DENIED"),
+    ("an offer of what has no record", lambda u: (u.have(0, attachment=b"\x01" * 16),), b"ZT-DENIED"),
+    ("bytes that are not what the hash says",
+     lambda u: (u.have(0), u.chunk(0), u.chunk(0, at=CHUNK, data=bytes(CHUNK))), b"ZT-CORRUPT"),
+    ("reading what nobody brought", lambda u: (pb.Frame(blob_want=pb.BlobWant(attachment=u.ids[1], offset=0)),),
+     b"ZT-BLOB-WAIT"),
+    ("reading by a hash", lambda u: (pb.Frame(blob_want=pb.BlobWant(
+        attachment=hashlib.sha256(u.files[0].read_bytes()).digest()[:16], offset=0)),), b"ZT-DENIED"),
+]
+
+
+def test_uploads_out_of_order(stage, tmp_path):
+    """Attachments with every frame wrong in its own way: a Bye, or the attachment's own no; nothing is kept."""
+    record = opinion(stage.county)
+    for name, frames, code in UPLOADS:
+        folder = tmp_path / name
+        folder.mkdir()
+        up = Uploader(stage, record, folder, [2 * CHUNK, 2 * CHUNK])
+        try:
+            for frame in frames(up):
+                said = up.answer(frame)
+            word = said.blob_done.code
+        except hp.Gone as gone:
+            word = str(gone)
+        up.peer.close()
+        print(f"{name}: {word}")
+        assert word == code, name
+    assert stage.city.json("status")["blobs_pending"] == 2 * len(UPLOADS)
 
 
 def test_pings_without_end(stage):

@@ -501,6 +501,16 @@ void blobs_server(struct link *l, const struct server_update *up)
     }
 }
 
+static int note_lost(struct world *w, uint32_t site, const struct id *attachment, struct err *err)
+{
+    struct folder f = folder_of(w, CITY_FOLDER);
+    struct blob_part p = {.owner = site};
+    bool its;
+    int ret = city_blob_lost(w->city, site, attachment, &its, p.hash, err);
+
+    return ret == 0 && its ? blob_part_drop(f.path, &p, err) : ret;
+}
+
 /* The writer's part: may it come, may it be read, it is held, it is lost. */
 int blobs_run(struct world *w, struct job *job, struct err *err)
 {
@@ -515,7 +525,7 @@ int blobs_run(struct world *w, struct job *job, struct err *err)
     if (want->ask == SERVER_BLOB_FIND)
         return city_blob_find(w->city, site, &want->attachment, job->told.hash, &job->told.size, err);
     if (want->ask == SERVER_BLOB_LOST)
-        return city_blob_lost(w->city, site, &want->attachment, err);
+        return note_lost(w, site, &want->attachment, err);
     return city_blob_offer(w->city, site, &want->attachment, want->hash, want->size,
                            &job->told.verified, err);
 }

@@ -11,10 +11,12 @@
 #include "common/blob/sniff.h"
 #include "common/crypto/hash.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- fixture ---- */
@@ -137,7 +139,7 @@ static void test_blob__part_goes_on_and_is_verified(void **state)
                      0);
     assert_int_equal(blob_part_write(f->root, &p, 700,
                                      (struct slice){(uint8_t *)pdf + 700, 300}, &f->err),
-                     E_PROTOCOL);
+                     E_BUSY);
     assert_int_equal(blob_part_size(f->root, &p, &size, &f->err), 0);
     assert_int_equal(size, 600);
     assert_int_equal(blob_part_write(f->root, &p, 600,
@@ -165,6 +167,49 @@ static void test_blob__part_of_other_bytes_is_dropped(void **state)
     assert_int_equal(blob_part_size(f->root, &p, &size, &f->err), 0);
     assert_int_equal(size, 0);
     assert_int_equal(blob_size(f->root, p.hash, &size, &f->err), E_NOTFOUND);
+}
+
+static void put_old(const struct fixture *f, const char *name, time_t seconds)
+{
+    struct timespec times[2] = {{.tv_sec = time(NULL) - seconds}, {.tv_sec = time(NULL) - seconds}};
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "%s/part/%s", f->root, name);
+    put_file(path, "x", 1);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool in_parts(const struct fixture *f, const char *name)
+{
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "%s/part/%s", f->root, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Uploads given up and copies that a crash left go when the next one begins, and not before their time. */
+static void test_blob__what_was_given_up_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct blob_part p = {.owner = 431021, .hash = {1}};
+    char *pdf = make_pdf(1000);
+    struct blob_info info;
+
+    for (int way = 0; way < 2; way++) {
+        put_old(f, "new-abcdef", 31 * 86400);
+        put_old(f, "431081-old", 31 * 86400);
+        put_old(f, "431081-slow", 29 * 86400);
+        if (way == 0) {
+            assert_int_equal(blob_part_write(f->root, &p, 0, slice_str("%PDF-"), &f->err), 0);
+        } else {
+            put_file(f->file, pdf, 1000);
+            assert_int_equal(blob_take(f->root, f->file, 2000, &info, &f->err), 0);
+        }
+        assert_false(in_parts(f, "new-abcdef"));
+        assert_false(in_parts(f, "431081-old"));
+        assert_true(in_parts(f, "431081-slow"));
+    }
+    free(pdf);
 }
 
 /* A file that changed on the disk is not handed out. */
@@ -298,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_blob__take_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blob__part_goes_on_and_is_verified, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blob__part_of_other_bytes_is_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_blob__what_was_given_up_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blob__save_verifies, setup, teardown),
         cmocka_unit_test(test_blob__types_by_bytes),
         cmocka_unit_test(test_blob__types_of_ole),

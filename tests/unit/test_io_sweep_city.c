@@ -356,7 +356,10 @@ static int offer_group(struct stores *s, struct err *err)
 
 static int lose(struct stores *s, struct err *err)
 {
-    return city_blob_lost(s->city, STORES_SITE, &s->attachment, err);
+    uint8_t hash[HASH_SIZE];
+    bool its;
+
+    return city_blob_lost(s->city, STORES_SITE, &s->attachment, &its, hash, err);
 }
 
 static int lose_group(struct stores *s, struct err *err)
