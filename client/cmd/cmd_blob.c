@@ -65,29 +65,16 @@ struct attaching {
     size_t n; /* of files; one more draft when the target lists its files */
 };
 
-/* What the site has attached already, in bytes. */
-static int add_size(void *ctx, struct row *row)
-{
-    if (!row_voided(row))
-        *(uint64_t *)ctx += (uint64_t)row_int(row, "size");
-    return 0;
-}
-
+/* With what is being attached. */
 static int check_quota(struct attaching *t)
 {
     struct work *w = t->w;
-    struct replica_facts f;
     uint64_t used = 0;
     int64_t most = 0;
-    int ret = replica_facts(w->home.replica, &f, w->err);
+    int ret = replica_setting(w->home.replica, "site_attachment_bytes", &most, w->err);
 
     if (ret == 0)
-        ret = replica_setting(w->home.replica, "site_attachment_bytes", &most, w->err);
-    if (ret == 0)
-        ret = store_row_list(w->view.store, catalogue_kind_named("attachment"), NULL, 0, f.site, 0,
-                             add_size, &used, w->err);
-    for (size_t i = 0; i < t->n; i++)
-        used += t->files[i].size;
+        ret = replica_blob_used(w->home.replica, &used, w->err);
     if (ret == 0 && used > (uint64_t)most)
         return err_set(w->err, E_QUOTA, NULL);
     return ret;
@@ -166,6 +153,8 @@ static int write_all(struct attaching *t, size_t n_drafts)
         ret = replica_blob_want(r, &row, work_now(), err);
     }
     if (ret == 0)
+        ret = check_quota(t);
+    if (ret == 0)
         return replica_write_end(r, true, err);
     (void)replica_write_end(r, false, &ignored); /* the first failure is the one to tell */
     return ret;
@@ -217,8 +206,6 @@ static int attach(struct work *w)
     if (t.infos == NULL || t.files == NULL || t.drafts == NULL)
         return err_set(w->err, E_NOMEM, NULL);
     ret = take_files(&t);
-    if (ret == 0)
-        ret = check_quota(&t);
     if (ret == 0)
         ret = make_drafts(&t, &n);
     if (ret == 0)

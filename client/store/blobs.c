@@ -183,6 +183,27 @@ int replica_blob_get(struct replica *r, const struct id *attachment, enum blob_w
     return found == 1 ? 0 : found == 0 ? E_NOTFOUND : found;
 }
 
+int replica_blob_used(struct replica *r, uint64_t *ret, struct err *err)
+{
+    static const char query[] =
+        "SELECT coalesce(sum(size), 0) FROM (SELECT max(a.size) AS size FROM attachment a"
+        " LEFT JOIN blob b ON b.attachment = a.rid AND b.way = 1"
+        " JOIN user_account u ON u.rid = a.created_by AND u.stream = a.stream"
+        " WHERE a.stream = ?1 AND (a.voided IS NOT 1 OR b.state IS NULL OR b.state = 1)"
+        " GROUP BY lower(a.hash))";
+    sqlite3_stmt *st;
+    int status = prepare(r, query, &st, err);
+
+    if (status != 0)
+        return status;
+    sql_bind_int(st, 1, r->own.site);
+    status = sql_step(st, err);
+    if (status == 1)
+        *ret = (uint64_t)sqlite3_column_int64(st, 0);
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    return status < 0 ? status : 0;
+}
+
 int replica_blob_counts(struct replica *r, struct blob_counts *ret, struct err *err)
 {
     sqlite3_stmt *st = r->st[RS_BLOB_COUNT];

@@ -45,6 +45,10 @@ int replica_blob_again(struct replica *r, struct err *err);
 int replica_blob_get(struct replica *r, const struct id *attachment, enum blob_way way,
                      struct blob_row *ret, struct err *err);
 
+/* Bytes that the site has at the city or announces, each file once: also of voided ones, whose files stay there,
+ * but for those that never went up from here. */
+int replica_blob_used(struct replica *r, uint64_t *ret, struct err *err);
+
 /* Not voided, and their records not refused. */
 int replica_blob_counts(struct replica *r, struct blob_counts *ret, struct err *err);
 

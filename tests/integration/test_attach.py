@@ -256,6 +256,24 @@ def test_more_than_a_site_may_have(city, make_county, tmp_path):
     assert a.status()["blobs_refused"] == 0
 
 
+def test_both_sides_count_a_file_once_and_what_was_voided(city, make_county, tmp_path):
+    city.run("user", "add", "xue", "--role", "liaison")
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    first, second = (pdf(tmp_path / f"{i}.pdf", 600000, i) for i in range(2))
+    city.run("setting", "set", "site_attachment_bytes=1048576", "--site", "431021", "--as", "xue")
+    a.sync()
+    attachment = a.run("attach", record, first, "--quiet").stdout.strip()
+    a.sync()
+    a.run("do", "作废", attachment, "void_reason=错")
+    a.sync()
+    # Its bytes are at the city still: there is room for the same file, and for no other.
+    assert a.run("attach", record, second, expect=1).stderr.startswith("ZT-QUOTA ")
+    a.run("attach", record, first)
+    a.sync()
+    assert states(a, record) == ["uploaded"] == states(city, record)
+
+
 def test_what_was_too_much_goes_up_when_there_is_room(city, make_county, tmp_path):
     city.run("user", "add", "xue", "--role", "liaison")
     a, _ = pair(city, make_county)

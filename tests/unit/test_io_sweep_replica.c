@@ -330,6 +330,7 @@ static int blobs(struct stores *s, struct err *err)
     struct client_blob_want next = {.ask = CLIENT_BLOB_NEXT};
     struct client_event ev = {.ret = 0};
     struct blob_counts counts;
+    uint64_t used;
     int ret = replica_write_begin(r, err), ended;
 
     if (ret != 0)
@@ -341,6 +342,8 @@ static int blobs(struct stores *s, struct err *err)
     }
     if (ret == 0)
         ret = replica_blob_counts(r, &counts, err);
+    if (ret == 0)
+        ret = replica_blob_used(r, &used, err);
     if (ret == 0)
         ret = replica_blob_get(r, &s->attachment, BLOB_UP, &row, err);
     ended = replica_write_end(r, ret == 0, err);
