@@ -18,14 +18,30 @@
 
 /* ---- the command ---- */
 
-static int take(const struct args *a, const struct home *h, const char *path, const char **ret_word,
-                struct err *err)
+/* How large a file of the record that is named may be. */
+static int find_limit(const struct args *a, struct home *h, uint64_t *ret, struct err *err)
+{
+    struct city *city = NULL;
+    struct row *row;
+    int status = home_load(h, err);
+
+    if (status == 0)
+        status = home_open_city(h, daemon_clock(), &city, err);
+    if (status == 0)
+        status = store_resolve(city_store(city), a->arena, NULL, slice_str(a->words[0]), &row, err);
+    if (status == 0)
+        *ret = (uint64_t)city_setting(city, "attachment_bytes", row_site(row));
+    city_close(city);
+    return status;
+}
+
+static int take(const struct args *a, const struct home *h, const char *path, uint64_t max,
+                const char **ret_word, struct err *err)
 {
     struct home_path root;
     struct blob_info info = {.size = 0};
     char hex[HEX_LEN + 1];
-    int ret = blob_take(home_file(h, "blobs", &root), path,
-                        (uint64_t)setting(NULL, "attachment_bytes", SITE_CITY), &info, err);
+    int ret = blob_take(home_file(h, "blobs", &root), path, max, &info, err);
 
     if (ret != 0)
         return ret;
@@ -39,6 +55,7 @@ int cmd_attach(const struct args *a, struct err *err)
 {
     struct args deed = *a;
     const char **words = arena_alloc(a->arena, a->n_words * sizeof *words);
+    uint64_t max = 0;
     struct home h;
     int ret = home_init(&h, args_text(a, OPT_DIR), err);
 
@@ -47,9 +64,11 @@ int cmd_attach(const struct args *a, struct err *err)
     if (ret == 0 && words == NULL)
         ret = err_set(err, E_NOMEM, NULL);
     if (ret == 0)
+        ret = find_limit(a, &h, &max, err);
+    if (ret == 0)
         words[0] = a->words[0];
     for (unsigned i = 1; ret == 0 && i < a->n_words; i++)
-        ret = take(a, &h, a->words[i], &words[i], err);
+        ret = take(a, &h, a->words[i], max, &words[i], err);
     home_release(&h);
     if (ret != 0)
         return ret;

@@ -274,6 +274,21 @@ def test_both_sides_count_a_file_once_and_what_was_voided(city, make_county, tmp
     assert states(a, record) == ["uploaded"] == states(city, record)
 
 
+def test_the_citys_own_limit_is_the_setting(city, make_county, tmp_path):
+    city.run("user", "add", "xue", "--role", "liaison")
+    a, _ = pair(city, make_county)
+    record = opinion(a)
+    a.sync()
+    city.run("setting", "set", "attachment_bytes=1000000", "--site", "431021", "--as", "xue")
+    refused = city.run("attach", record, pdf(tmp_path / "1.pdf", 1000001), expect=1).stderr
+    assert refused.startswith("ZT-TOO-BIG ") and "1000000" in refused
+    assert [p for p in (city.dir / "blobs").glob("??/*")] == []
+    city.run("setting", "set", "attachment_bytes=25000000", "--site", "431021", "--as", "xue")
+    attachment = city.run("attach", record, pdf(tmp_path / "2.pdf", 21 << 20), "--quiet").stdout.strip()
+    a.sync()
+    a.run("fetch", attachment, "--out", tmp_path / "out")
+
+
 def test_what_was_too_much_goes_up_when_there_is_room(city, make_county, tmp_path):
     city.run("user", "add", "xue", "--role", "liaison")
     a, _ = pair(city, make_county)
