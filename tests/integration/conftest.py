@@ -31,6 +31,19 @@ STUDIO = {"层级": "县级", "类别": "委员个人", "特色": "界别特色"
           "状态": "运行中", "批准日期": "2020-5-1", "批准会议": "主席会议", "所属届次": "政协郴州市第五届委员会"}
 
 
+NOTES = []
+
+
+def note(text):
+    """A line that is told at the end of the run, whatever the outcome."""
+    NOTES.append(text)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for text in NOTES:
+        terminalreporter.write_line(text)
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "kill: kill -9 rounds, run by ./check kill")
 
