@@ -137,12 +137,12 @@ def unsigned(stage):
 
 
 def twice(stage, peer):
-    data = renew(own_request(stage)).SerializeToString()
-    peer.raw((struct.pack(">I", len(data)) + data) * 2)
+    peer.raw(hp.framed(renew(own_request(stage))) * 2)
 
 
 EC = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
 PING = pb.Frame(ping=pb.Ping(answer=True, clock=1))
+ASK = pb.Frame(digest_ask=pb.DigestAsk(stream=SITE))
 
 # name, the deed, the codes of Bye that fit ("": the line is closed without one)
 CASES = [
@@ -208,6 +208,33 @@ CASES = [
     ("a change in the city's stream", pushed(lambda s: hp.push([s.change(stream=2)])), ("ZT-DENIED",)),
     ("a change in `shared`", pushed(lambda s: hp.push([s.change(stream=1)])), ("ZT-DENIED",)),
     ("a change by `system`", pushed(lambda s: hp.push([s.change(actor=ZEROS)])), ("ZT-DENIED",)),
+    ("Refill nobody asked for", after(pb.Frame(refill=pb.Refill(
+        stream=SITE, first_seq=1, count=1, size=10, body=hp.compress(b"0123456789")))), ("ZT-PROTOCOL",)),
+    ("HistoryAsk upside down", after(pb.Frame(history_ask=pb.HistoryAsk(stream=SITE, from_seq=2, upto_seq=1))),
+     ("ZT-PROTOCOL", "ZT-MALFORMED")),
+    ("HistoryAsk above its cursor", after(pb.Frame(history_ask=pb.HistoryAsk(
+        stream=SITE, from_seq=1, upto_seq=1 << 60))), ("ZT-PROTOCOL",)),
+    ("HistoryAsk of another office's stream", after(pb.Frame(history_ask=pb.HistoryAsk(
+        stream=OTHER_SITE, from_seq=1, upto_seq=1))), ("ZT-DENIED", "ZT-PROTOCOL")),
+    ("SnapshotAsk of a stream that is not loading", after(pb.Frame(snapshot_ask=pb.SnapshotAsk(stream=SITE))),
+     ("ZT-PROTOCOL",)),
+    ("SnapshotAsk of the city's stream", after(pb.Frame(snapshot_ask=pb.SnapshotAsk(stream=2))),
+     ("ZT-DENIED", "ZT-PROTOCOL")),
+    ("DigestAsk of another office's stream", after(pb.Frame(digest_ask=pb.DigestAsk(stream=OTHER_SITE))),
+     ("ZT-DENIED",)),
+    ("rows of another office by their ids", after(pb.Frame(digest_ask=pb.DigestAsk(
+        stream=OTHER_SITE, kind=4, ids=b"\x01" * 16))), ("ZT-DENIED",)),
+    ("ids that do not ascend", after(pb.Frame(digest_ask=pb.DigestAsk(stream=SITE, kind=4, ids=b"\x01" * 32))),
+     ("ZT-MALFORMED",)),
+    ("two DigestAsks at once", greeted(lambda s, p: p.raw(hp.framed(ASK) * 2)), ("ZT-PROTOCOL",)),
+    ("a repair of another office's row", after(pb.Frame(repaired=pb.Repaired(
+        no=1, at=1, stream=OTHER_SITE, kind=4, id=b"\x01" * 16, seq=1, how=1))), ("ZT-DENIED",)),
+    ("a new identity of another chain", after(pb.Frame(new_identity=pb.NewIdentity(
+        points=[pb.OwnPoint(n=7, chain=bytes(32))], replica=b"\x01" * 16, csr=b"x"))),
+     ("ZT-PROTOCOL", "ZT-FORK", "ZT-MALFORMED")),
+    ("new identities without end", greeted(lambda s, p: [p.send(pb.Frame(new_identity=pb.NewIdentity(
+        points=[pb.OwnPoint(n=0, chain=hp.own_start(s.replica))]))) for _ in range(40)]),
+     ("ZT-PROTOCOL", "ZT-FORK", "")),
     ("half an act", pushed(lambda s: hp.push([s.change(act_len=2)])), ("ZT-PROTOCOL", "ZT-MALFORMED")),
     ("the other half", pushed(lambda s: hp.push([s.change(act_pos=1, act_len=2)])), ("ZT-PROTOCOL", "ZT-MALFORMED")),
     ("author's bytes of noise", pushed(lambda s: hp.push([b"\x01" + bytes(80)])), ("ZT-MALFORMED",)),
@@ -373,8 +400,7 @@ def test_pings_without_end(stage):
     stop = threading.Event()
 
     def flood():
-        data = PING.SerializeToString()
-        block = (struct.pack(">I", len(data)) + data) * 4096
+        block = hp.framed(PING) * 4096
         peer.line.settimeout(0.2)
         while not stop.is_set():
             try:
@@ -445,8 +471,7 @@ def test_half_handshakes(stage):
 def test_slow_writer(stage):
     """A Hello that comes a byte at a time is not waited for without end."""
     with stage.peer() as peer:
-        data = peer.hello_frame().SerializeToString()
-        data = struct.pack(">I", len(data)) + data
+        data = hp.framed(peer.hello_frame())
         peer.line.settimeout(1)
         begun = time.monotonic()
         with pytest.raises((OSError, hp.Gone)):

@@ -69,6 +69,11 @@ def push(changes, first_n=1, count=None, size=None, body=None):
                                  body=compress(packed) if body is None else body))
 
 
+def framed(frame):
+    data = frame.SerializeToString()
+    return struct.pack(">I", len(data)) + data
+
+
 class Gone(Exception):
     """The city closed the connection without a word."""
 
