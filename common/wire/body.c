@@ -4,9 +4,12 @@
 #include "common/wire/body.h"
 
 #include "common/base/err.h"
+#include "common/base/mem.h"
 #include "common/wire/frame.h"
 
+#define ZSTD_STATIC_LINKING_ONLY /* for a context with an allocator of ours; Debian ships it */
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define LEVEL 1
 
@@ -112,6 +115,20 @@ size_t body_room(size_t verdict, size_t bytes, size_t side)
     return verdict + bytes + side + 46;
 }
 
+static void *take(void *ctx, size_t size)
+{
+    (void)ctx;
+    return mem_alloc(size);
+}
+
+static void give(void *ctx, void *p)
+{
+    (void)ctx;
+    mem_free(p);
+}
+
+static const ZSTD_customMem memory = {take, give, NULL};
+
 int body_compress(struct body_codec *c, struct slice plain, struct buf *out)
 {
     size_t start = out->len;
@@ -122,7 +139,7 @@ int body_compress(struct body_codec *c, struct slice plain, struct buf *out)
     if (plain.len > WIRE_BODY_MAX)
         return E_TOOBIG;
     if (c->compressor == NULL)
-        c->compressor = ZSTD_createCCtx();
+        c->compressor = ZSTD_createCCtx_advanced(memory);
     if (c->compressor == NULL)
         return E_NOMEM;
     p = buf_grow(out, bound);
@@ -147,12 +164,14 @@ int body_expand(struct body_codec *c, struct slice packed, size_t size, struct a
     if (size > WIRE_BODY_MAX)
         return E_TOOBIG;
     if (c->expander == NULL)
-        c->expander = ZSTD_createDCtx();
+        c->expander = ZSTD_createDCtx_advanced(memory);
     p = c->expander == NULL ? NULL : arena_alloc(a, size == 0 ? 1 : size);
     if (p == NULL)
         return E_NOMEM;
 
     n = ZSTD_decompressDCtx(c->expander, p, size, packed.p, packed.len);
+    if (ZSTD_isError(n) && ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+        return E_NOMEM;
     if (ZSTD_isError(n) || n != size)
         return E_MALFORMED;
     *ret_plain = (struct slice){p, size};
