@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/crypto/handles.h"
 #include "common/crypto/hash.h"
+#include "common/crypto/memory.h"
 
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
@@ -62,6 +63,7 @@ int key_agree(const struct key *own, struct slice peer, struct slice salt, const
 
     if (code != 0)
         return code;
+    crypto_memory_watch();
     code = shared_secret(own->pkey, p->pkey, secret);
     if (code == 0)
         code = expand(secret, salt, info, ret);

@@ -4,6 +4,7 @@
  * extensions, signature. Every value comes from the caller's arguments; of a request only the
  * public key is taken over. A leaf never outlives its CA. */
 #include "common/crypto/handles.h"
+#include "common/crypto/memory.h"
 
 #include <assert.h>
 #include <openssl/err.h>
@@ -127,6 +128,7 @@ static int issue(const struct plan *p, struct cert **ret, struct err *err)
     int code;
 
     assert(p->days > 0);
+    crypto_memory_watch();
     if (p->ca != NULL && X509_check_private_key(p->ca->x, p->ca_key) != 1)
         return openssl_failed(err, E_INVALID, "签发证书的密钥与根证书不匹配");
     x = X509_new();
@@ -157,10 +159,12 @@ int ca_new(msec_t now, const struct key *key, const char *name, struct cert **re
 
 int csr_new(const struct key *k, struct buf *out, struct err *err)
 {
-    X509_REQ *req = X509_REQ_new();
+    X509_REQ *req;
     uint8_t *der = NULL;
     int len = -1;
 
+    crypto_memory_watch();
+    req = X509_REQ_new();
     if (req != NULL && X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 &&
         X509_REQ_set_pubkey(req, k->pkey) == 1 && X509_REQ_sign(req, k->pkey, EVP_sha256()) > 0)
         len = i2d_X509_REQ(req, &der);
@@ -183,6 +187,8 @@ static int csr_key(X509_REQ *req, EVP_PKEY **ret, struct err *err)
     buf_init(&spki, SPKI_SIZE);
     code = spki_of(key, &spki);
     buf_release(&spki);
+    if (code == E_NOMEM)
+        return err_set(err, code, NULL);
     if (code != 0)
         return err_set(err, code, "证书申请的密钥不是 P-256");
     if (X509_REQ_verify(req, key) != 1)
@@ -194,9 +200,11 @@ static int csr_key(X509_REQ *req, EVP_PKEY **ret, struct err *err)
 static X509_REQ *csr_parse(struct slice der)
 {
     const uint8_t *p = der.p;
-    X509_REQ *req = der.len > CSR_MAX ? NULL : d2i_X509_REQ(NULL, &p, (long)der.len);
+    X509_REQ *req;
 
-    if (req != NULL && p != der.p + der.len) { /* something follows it */
+    crypto_memory_watch();
+    req = der.len > CSR_MAX ? NULL : d2i_X509_REQ(NULL, &p, (long)der.len);
+    if (req != NULL && (p != der.p + der.len || crypto_memory_short())) { /* something follows it */
         X509_REQ_free(req);
         return NULL;
     }

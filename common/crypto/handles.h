@@ -17,6 +17,7 @@ struct pubkey {
 
 struct cert {
     X509 *x; /* owned (one reference), passed cert_adopt's checks */
+    uint8_t print[HASH_SIZE];
 };
 
 /* Length of a P-256 SubjectPublicKeyInfo: the one form that is taken (named curve, uncompressed). */

@@ -8,6 +8,7 @@
  * cannot give a context (out of memory, an installation without SM3) the process ends. */
 #include "common/crypto/hash.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -125,8 +126,11 @@ struct hash_stream *hash_stream_new(enum hash_alg alg)
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     const EVP_MD *md = alg == HASH_SM3 ? EVP_sm3() : EVP_sha256();
 
-    if (ctx != NULL && EVP_DigestInit_ex2(ctx, md, NULL) != 1)
-        die("a digest");
+    if (ctx != NULL && EVP_DigestInit_ex2(ctx, md, NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
+    }
+    ERR_clear_error();
     return (struct hash_stream *)ctx;
 }
 

@@ -5,6 +5,7 @@
 #include "common/crypto/handles.h"
 
 #include "common/base/mem.h"
+#include "common/crypto/memory.h"
 #include "common/crypto/secret_file.h"
 
 #include <openssl/bio.h>
@@ -15,10 +16,11 @@
 
 int openssl_failed(struct err *err, int ret, const char *what)
 {
-    bool nomem = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+    bool nomem = crypto_memory_short() ||
+                 ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
 
     ERR_clear_error();
-    return err_set(err, nomem ? E_NOMEM : ret, "%s", what);
+    return nomem ? err_set(err, E_NOMEM, NULL) : err_set(err, ret, "%s", what);
 }
 
 int no_password(char *buf, int size, int rwflag, void *u)
@@ -42,10 +44,13 @@ bool spki_is_p256(struct slice der)
 int spki_of(EVP_PKEY *pkey, struct buf *out)
 {
     uint8_t *der = NULL;
-    int len = pkey == NULL ? -1 : i2d_PUBKEY(pkey, &der);
-    int ret = E_MALFORMED;
+    int ret = E_MALFORMED, len;
 
-    if (len > 0 && spki_is_p256((struct slice){der, (size_t)len})) {
+    crypto_memory_watch();
+    len = pkey == NULL ? -1 : i2d_PUBKEY(pkey, &der);
+    if (crypto_memory_short())
+        ret = E_NOMEM;
+    else if (len > 0 && spki_is_p256((struct slice){der, (size_t)len})) {
         buf_put(out, der, (size_t)len);
         ret = out->ret;
     }
@@ -82,8 +87,10 @@ static int key_around(EVP_PKEY *pkey, struct key **ret, struct err *err)
 
 int key_new(struct key **ret, struct err *err)
 {
-    EVP_PKEY *pkey = EVP_EC_gen("P-256");
+    EVP_PKEY *pkey;
 
+    crypto_memory_watch();
+    pkey = EVP_EC_gen("P-256");
     if (pkey == NULL)
         return openssl_failed(err, E_INTERNAL, "无法生成密钥");
     return key_around(pkey, ret, err);
@@ -116,9 +123,10 @@ static int key_from_pem(struct slice pem, const char *path, struct key **ret, st
 
     if (bio == NULL)
         return err_set(err, E_NOMEM, NULL);
+    crypto_memory_watch();
     pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
     BIO_free(bio);
-    code = check_p256(pkey);
+    code = crypto_memory_short() ? E_NOMEM : check_p256(pkey);
     if (code != 0) {
         EVP_PKEY_free(pkey);
         ERR_clear_error();
@@ -161,9 +169,14 @@ static int sign(void *ctx, struct slice message, struct buf *ret_signature)
     const struct key *k = ctx;
     uint8_t der[80]; /* P-256 needs at most 72 */
     size_t len = sizeof der;
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    bool ok = md != NULL && EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, k->pkey) == 1 &&
-              EVP_DigestSign(md, der, &len, message.p, message.len) == 1;
+    EVP_MD_CTX *md;
+    bool ok;
+
+    crypto_memory_watch();
+    md = EVP_MD_CTX_new();
+    ok = md != NULL && EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, k->pkey) == 1 &&
+              EVP_DigestSign(md, der, &len, message.p, message.len) == 1 &&
+              len <= sizeof der; /* a length of -1 has been called success */
 
     EVP_MD_CTX_free(md);
     if (!ok)
@@ -181,8 +194,10 @@ int pubkey_load(struct slice der, struct pubkey **ret, struct err *err)
 {
     const uint8_t *p = der.p;
     struct pubkey *k;
-    EVP_PKEY *pkey = spki_is_p256(der) ? d2i_PUBKEY(NULL, &p, (long)der.len) : NULL;
+    EVP_PKEY *pkey;
 
+    crypto_memory_watch();
+    pkey = spki_is_p256(der) ? d2i_PUBKEY(NULL, &p, (long)der.len) : NULL;
     if (pkey == NULL)
         return openssl_failed(err, E_MALFORMED, "公钥不是 P-256");
     k = mem_alloc(sizeof *k);
@@ -206,13 +221,16 @@ void pubkey_free(struct pubkey *k)
 static int verify(void *ctx, struct slice message, struct slice signature)
 {
     const struct pubkey *k = ctx;
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    EVP_MD_CTX *md;
     int ret = E_NOMEM;
 
+    crypto_memory_watch();
+    md = EVP_MD_CTX_new();
     if (md != NULL && EVP_DigestVerifyInit(md, NULL, EVP_sha256(), NULL, k->pkey) == 1)
         ret = EVP_DigestVerify(md, signature.p, signature.len, message.p, message.len) == 1
                   ? 0
-                  : E_AUTH;
+              : crypto_memory_short() ? E_NOMEM
+                                      : E_AUTH;
     EVP_MD_CTX_free(md);
     ERR_clear_error();
     return ret;

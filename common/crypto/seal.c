@@ -3,9 +3,11 @@
 
 #include "common/base/hex.h"
 #include "common/base/mem.h"
+#include "common/crypto/memory.h"
 #include "common/crypto/secret_file.h"
 
 #include <limits.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdlib.h>
@@ -57,6 +59,7 @@ int seal(const struct seal_key *key, const uint8_t nonce[SEAL_NONCE_SIZE], struc
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_SIZE,
                              place + SEAL_NONCE_SIZE + plain.len) == 1;
     EVP_CIPHER_CTX_free(ctx);
+    ERR_clear_error();
     if (ok)
         return 0;
     out->len = from;
@@ -78,20 +81,18 @@ int seal_open(const struct seal_key *key, struct slice aad, struct slice sealed,
     if (place == NULL)
         return out->ret;
     memcpy(tag, sealed.p + SEAL_NONCE_SIZE + len, sizeof tag);
+    crypto_memory_watch();
     ctx = EVP_CIPHER_CTX_new();
-    if (ctx == NULL) {
-        out->len = from;
-        return E_NOMEM;
-    }
-    ok = start(ctx, key, sealed.p, aad, 0) &&
+    ok = ctx != NULL && start(ctx, key, sealed.p, aad, 0) &&
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SEAL_TAG_SIZE, tag) == 1 &&
          run(ctx, (struct slice){sealed.p + SEAL_NONCE_SIZE, len}, place);
     EVP_CIPHER_CTX_free(ctx);
+    ERR_clear_error();
     if (ok)
         return 0;
     mem_wipe(place, len); /* unauthenticated text must not be read by accident */
     out->len = from;
-    return E_CORRUPT;
+    return crypto_memory_short() ? E_NOMEM : E_CORRUPT;
 }
 
 void seal_nonce(const struct seal_key *key, struct slice seed, uint8_t ret_nonce[SEAL_NONCE_SIZE])

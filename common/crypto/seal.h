@@ -18,7 +18,7 @@ struct seal_key {
 int seal(const struct seal_key *key, const uint8_t nonce[SEAL_NONCE_SIZE], struct slice aad,
          struct slice plain, struct buf *out);
 
-/* Append the plain text. 0 or E_CORRUPT (wrong key, changed bytes, too short). */
+/* Append the plain text. E_CORRUPT (wrong key, changed bytes, too short), E_NOMEM. */
 int seal_open(const struct seal_key *key, struct slice aad, struct slice sealed, struct buf *out);
 
 /* A nonce from a seed that never repeats under one key: HMAC-SHA-256(key, seed), cut. */

@@ -50,7 +50,7 @@ int trust_check(const struct cert *older, const struct id *ledger, const struct 
     if (ret == 0) {
         struct verifier v = pubkey_verifier(key);
 
-        ret = v.verify(v.ctx, buf_slice(&m), endorsement) == 0 ? 0 : E_AUTH;
+        ret = v.verify(v.ctx, buf_slice(&m), endorsement);
     }
     pubkey_free(key);
     buf_release(&m);

@@ -35,7 +35,7 @@ struct signer {
     void *ctx;
 };
 struct verifier {
-    int (*verify)(void *ctx, struct slice message, struct slice signature); /* 0 or E_AUTH */
+    int (*verify)(void *ctx, struct slice message, struct slice signature); /* 0, E_AUTH or E_NOMEM */
     void *ctx;
 };
 

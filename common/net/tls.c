@@ -13,6 +13,7 @@
 
 #include "common/base/mem.h"
 #include "common/crypto/handles.h"
+#include "common/crypto/memory.h"
 
 #include <assert.h>
 #include <openssl/err.h>
@@ -45,6 +46,7 @@ struct tls {
     struct buf out;
     int ret;       /* the first failure; final */
     unsigned keys; /* key updates received */
+    unsigned refused; /* allocations, before the present call of OpenSSL */
     bool open;     /* handshake done */
     bool eof;      /* the network ended */
     bool broken;   /* OpenSSL must not be asked for a shutdown any more */
@@ -137,26 +139,28 @@ static struct tls *tls_of(X509_STORE_CTX *ctx)
 }
 
 /* Does the leaf, whose chain is right, name someone this side talks to? */
-static bool identity_ok(const struct tls_config *config, X509 *leaf)
+static int check_identity(const struct tls_config *config, X509 *leaf)
 {
     const struct cert c = {.x = leaf};
     struct id id;
     uint32_t site;
+    int ret;
 
     if (config->role == TLS_SERVER)
-        return cert_replica(&c, &site, &id, NULL) == 0;
-    return cert_city(&c, &id, NULL) == 0 && (!config->has_ledger || id_eq(&id, &config->ledger));
+        return cert_replica(&c, &site, &id, NULL);
+    ret = cert_city(&c, &id, NULL);
+    return ret == 0 && config->has_ledger && !id_eq(&id, &config->ledger) ? E_AUTH : ret;
 }
 
-static bool leaf_form_ok(X509 *leaf)
+static int check_form(X509 *leaf)
 {
     struct buf spki;
-    bool ok;
+    int ret;
 
     buf_init(&spki, SPKI_SIZE);
-    ok = spki_of(X509_get0_pubkey(leaf), &spki) == 0;
+    ret = spki_of(X509_get0_pubkey(leaf), &spki);
     buf_release(&spki);
-    return ok;
+    return ret;
 }
 
 static int verify_step(int ok, X509_STORE_CTX *ctx)
@@ -164,6 +168,7 @@ static int verify_step(int ok, X509_STORE_CTX *ctx)
     const struct tls_config *config = tls_of(ctx)->config;
     X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
     bool leaf = X509_STORE_CTX_get_error_depth(ctx) == 0;
+    int ret;
 
     /* OpenSSL comes back for the next check, and with OK set when all are done. */
     if (!ok && X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_NOT_YET_VALID)
@@ -171,10 +176,14 @@ static int verify_step(int ok, X509_STORE_CTX *ctx)
     if (!ok && leaf && config->allow_expired &&
         X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_HAS_EXPIRED)
         return 1;
-    if (!ok || !leaf || (leaf_form_ok(cert) && identity_ok(config, cert)))
+    if (!ok || !leaf)
         return ok;
-    X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REJECTED);
-    return 0;
+    ret = check_form(cert);
+    if (ret == 0)
+        ret = check_identity(config, cert);
+    if (ret != 0)
+        X509_STORE_CTX_set_error(ctx, ret == E_NOMEM ? X509_V_ERR_OUT_OF_MEM : X509_V_ERR_CERT_REJECTED);
+    return ret == 0;
 }
 
 static X509 *find_pinned(const STACK_OF(X509) * sent, const uint8_t pin[HASH_SIZE])
@@ -415,6 +424,8 @@ static int fatal(struct tls *t, struct err *err)
     ERR_clear_error();
     if (t->out.ret != 0)
         return final(t, err, t->out.ret, NULL);
+    if (crypto_memory_refused() != t->refused)
+        return final(t, err, E_NOMEM, NULL);
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
         return certificate_refused(t, SSL_get_verify_result(t->ssl), err);
     if (reason == ERR_R_MALLOC_FAILURE)
@@ -532,6 +543,7 @@ int tls_handshake(struct tls *t, struct err *err)
     if (t->open)
         return 0;
     ERR_clear_error();
+    t->refused = crypto_memory_refused();
     result = SSL_do_handshake(t->ssl);
     if (result != 1)
         return judge(t, result, err);
@@ -572,6 +584,7 @@ int tls_read(struct tls *t, void *out, size_t size, size_t *ret_len, struct err 
     if (t->ret != 0)
         return failed_before(t, err);
     ERR_clear_error();
+    t->refused = crypto_memory_refused();
     result = SSL_read_ex(t->ssl, out, size, &len);
     if (t->keys > TLS_KEY_UPDATES_MAX)
         return final(t, err, E_PROTOCOL, "对方更换密钥过于频繁");
@@ -596,6 +609,7 @@ int tls_write(struct tls *t, struct slice plain, struct err *err)
     if (plain.len == 0)
         return 0;
     ERR_clear_error();
+    t->refused = crypto_memory_refused();
     return SSL_write_ex(t->ssl, plain.p, plain.len, &written) == 1 ? 0 : fatal(t, err);
 }
 
