@@ -46,7 +46,7 @@ const struct setting_info settings_list[] = {
     {"proposal_needs_city", "提案人须为市政协委员", 1, 0, 1, "是否", "R-65"},
     {"upload_person", "反映人信息上报市级", 0, 0, 1, "是否", "R-51"},
     {"go_live", "启用日期(年月日八位数字)", 0, 0, 29991231, "日期", "R-07"},
-    {"attachment_bytes", "单个附件上限", 20971520, 1024, 1073741824, "字节", ""},
+    {"attachment_bytes", "单个附件上限", 20971520, 1024, 734003200, "字节", ""}, /* so that a bundle holds it */
     {"site_attachment_bytes", "单位附件总量上限", 21474836480, 1048576, 1099511627776, "字节", ""},
     {"proposal_words", "提案字数提示", 2000, 1, 20000, "字", "R-52"},
     {"public_opinion_words", "社情民意信息字数提示", 1500, 1, 20000, "字", "R-52"},

@@ -189,6 +189,7 @@ static void test_settings__defaults(void **state)
         const struct setting_info *info = &settings_list[i];
         assert_ptr_equal(setting_info(info->name), info);
         assert_true(info->preset >= info->min && info->preset <= info->max);
+        assert_true(strcmp(info->name, "attachment_bytes") != 0 || info->max < 768 << 20); /* a bundle's bytes */
         assert_true(value->min <= info->min && info->max <= value->max); /* its record can hold it */
     }
 }
