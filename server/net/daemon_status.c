@@ -340,8 +340,9 @@ static const char *session_words(enum server_state state)
     return "正在断开";
 }
 
-static void text_session(struct buf *out, const struct daemon *d, const struct id *replica)
+static void text_session(struct buf *out, const struct daemon *d, const struct replica_row *r)
 {
+    const struct id *replica = &r->id;
     struct sync_session open;
     struct sync_ending end;
     char since[CAL_MINUTE_SIZE], moved[CAL_MINUTE_SIZE];
@@ -359,6 +360,9 @@ static void text_session(struct buf *out, const struct daemon *d, const struct i
         if (end.cause != 0)
             buf_printf(out, "，%s %s", err_code(end.cause), err_text(end.cause));
         buf_u8(out, '\n');
+    } else if (r->state == REPLICA_ACTIVE) {
+        cal_format_minute(d->started, since);
+        buf_printf(out, "    未连接，服务 %s 启动以来没有来过\n", since);
     }
 }
 
@@ -450,7 +454,7 @@ static void text_replica(struct buf *out, const struct daemon *d, const struct c
     put_bundle(out, "最近导入摆渡包", c->bundle_taken);
     put_bundle(out, "最近导出摆渡包", c->bundle_given);
     buf_u8(out, '\n');
-    text_session(out, d, &r->id);
+    text_session(out, d, r);
     text_repairs(out, c);
 }
 

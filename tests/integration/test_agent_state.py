@@ -52,6 +52,16 @@ def test_both_sides_say_why_there_is_no_session(city, make_county):
     assert "，ZT-REVOKED " in city.run("status").stdout and "下次连接" in county.run("status").stdout
 
 
+def test_a_city_that_began_anew_says_who_has_not_come(city, make_county):
+    county = running(city, make_county)
+    county.stop()
+    city.stop()
+    city.start()
+    assert "    未连接，服务 " in city.run("status").stdout
+    county.start()
+    assert wait_until(lambda: "    在线，自 " in city.run("status").stdout)
+
+
 def test_an_agent_that_was_killed_says_nothing_for_itself(city, make_county):
     county = running(city, make_county)
     agent, county.agent = county.agent, None
