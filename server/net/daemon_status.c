@@ -40,6 +40,7 @@ struct status_job {
     struct buf offices;  /* struct office */
     struct buf streams;  /* an array, as JSON */
     struct city_blob_counts blobs;
+    uint64_t kept_aside; /* acts */
     struct city_recovery recovery;
     msec_t backup_at; /* when a copy was last known equal to the store; 0: never */
 };
@@ -151,6 +152,8 @@ static int run_status(struct write_job *job, struct city *city, struct err *err)
     json_array_end(&j);
     if (ret == 0)
         ret = city_blob_count(city_store(city), NULL, &s->blobs, err);
+    if (ret == 0)
+        ret = city_quarantine_count(city, &s->kept_aside, err);
     if (ret == 0)
         ret = city_recovery(city, &s->recovery, err);
     s->backup_at = read_backup(s->daemon->o->backup_path);
@@ -629,6 +632,7 @@ static void put_status(struct json *j, struct status_job *s)
     json_raw(j, buf_slice(&s->streams));
     json_kv_uint(j, "blobs_pending", s->blobs.waiting);
     json_kv_uint(j, "blobs_lost", s->blobs.lost);
+    json_kv_uint(j, "kept_aside", s->kept_aside);
     put_recovery(j, s);
     put_counts(j, d);
     put_store(j, d);
@@ -654,6 +658,9 @@ static void put_text(const struct status_job *s, struct buf *out)
     if (s->blobs.waiting + s->blobs.lost > 0)
         buf_printf(out, "附件：待收到 %llu，已丢失 %llu\n", (unsigned long long)s->blobs.waiting,
                    (unsigned long long)s->blobs.lost);
+    if (s->kept_aside > 0)
+        buf_printf(out, "暂存待核准：%llu 次操作，请看 ztcd quarantine list\n",
+                   (unsigned long long)s->kept_aside);
     text_recovery(out, s);
     text_offices(out, s);
 }

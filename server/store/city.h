@@ -192,6 +192,9 @@ struct quarantined {
 int city_quarantine_each(struct city *c, int (*cb)(void *ctx, const struct quarantined *q),
                          void *ctx, struct err *err);
 
+/* How many acts. */
+int city_quarantine_count(struct city *c, uint64_t *ret, struct err *err);
+
 /* Append the acts that REPLICA handed in, or (N not 0) the one that begins with change N, as entries; or
  * refuse them for good. *ret_n counts acts. E_NOTFOUND: none begins there; what an act would be refused for
  * now: then roll back. */

@@ -186,6 +186,21 @@ int city_quarantine_each(struct city *c, int (*cb)(void *ctx, const struct quara
     return city_replica_each(c, list_replica, &l, err);
 }
 
+int city_quarantine_count(struct city *c, uint64_t *ret, struct err *err)
+{
+    static const char query[] = "SELECT count(*) FROM refusal WHERE quarantined = 1";
+    sqlite3_stmt *st;
+    int status = sql_prepare(c->db, query, &st, err);
+
+    if (status != 0)
+        return status;
+    status = sql_step(st, err);
+    if (status == 1)
+        *ret = (uint64_t)sqlite3_column_int64(st, 0);
+    (void)sqlite3_finalize(st); /* repeats the result of the step */
+    return status < 0 ? status : 0;
+}
+
 /* ---- releasing ---- */
 
 /* As whom the author did it: an account of the site, with every role it had then or later. */

@@ -52,6 +52,8 @@ def test_a_retired_computer_hands_in_and_receives_nothing(city, make_county):
     [item] = kept(city)
     assert item["replica"] == replica_of(b) and item["kind"] == "member" and item["who"]
     assert item["record"] == record and item["why"] and item["made_at"] > 0
+    assert city.json("status")["kept_aside"] == 1
+    assert "暂存待核准：1 次操作" in city.run("status").stdout
     a.sync()
     assert "王小明" not in members(a)
 

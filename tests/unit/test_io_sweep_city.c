@@ -273,8 +273,11 @@ static int each_kept(void *ctx, const struct quarantined *q)
 static int release(struct stores *s, struct err *err)
 {
     uint64_t first = 0, n;
-    int ret = city_quarantine_each(s->city, each_kept, &first, err);
+    uint64_t kept;
+    int ret = city_quarantine_count(s->city, &kept, err);
 
+    if (ret == 0)
+        ret = city_quarantine_each(s->city, each_kept, &first, err);
     return ret == 0 ? city_quarantine_release(s->city, &s->replica[AT_B], first, &n, err) : ret;
 }
 
