@@ -5,7 +5,6 @@
 #include "client/store/blobs.h"
 #include "common/base/hex.h"
 #include "common/base/log.h"
-#include "common/blob/file_name.h"
 #include "common/blob/files.h"
 #include "common/cmd/attached.h"
 #include "common/crypto/hash.h"
@@ -234,9 +233,9 @@ static int save(struct work *w, const struct row *row, const uint8_t hash[HASH_S
     char name[BLOB_NAME_MAX + 1];
     int ret;
 
-    /* The name came from another computer. */
-    file_name_clean(row_text(row, "file_name"), BLOB_NAME_MAX, name);
-    ret = blob_save(w->home.blobs, hash, out != NULL ? out : name, w->err);
+    ret = blob_name(w->home.blobs, hash, row_text(row, "file_name"), name, w->err);
+    if (ret == 0)
+        ret = blob_save(w->home.blobs, hash, out != NULL ? out : name, w->err);
     if (ret != 0)
         return ret;
     if (w->args->json)

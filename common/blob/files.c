@@ -245,10 +245,10 @@ static int sniff_file(int fd, const char *path, uint64_t size, struct blob_info 
 /* An extension that fits the bytes, behind one that does not. */
 static void name_by_type(struct blob_info *info)
 {
-    const char *extension = sniff_extension(info->mime);
+    const char *extension = info->mime == NULL ? ".bin" : sniff_extension(info->mime);
     char base[BLOB_NAME_MAX + 1];
 
-    if (sniff_fits(info->mime, info->name))
+    if (info->mime != NULL && sniff_fits(info->mime, info->name))
         return;
     file_name_clean(slice_str(info->name), BLOB_NAME_MAX - 8, base);
     (void)snprintf(info->name, sizeof info->name, "%.112s%s", base, extension);
@@ -359,6 +359,30 @@ int blob_read(const char *root, const uint8_t hash[HASH_SIZE], uint64_t offset, 
     if (n < 0)
         return (int)n;
     return (size_t)n == len ? 0 : err_set(err, E_CORRUPT, "附件的文件不完整");
+}
+
+int blob_name(const char *root, const uint8_t hash[HASH_SIZE], struct slice said,
+              char ret[BLOB_NAME_MAX + 1], struct err *err)
+{
+    struct blob_info info = {.size = 0};
+    char path[BLOB_PATH_MAX];
+    int fd, status = whole_path(root, hash, path, err);
+
+    if (status != 0)
+        return status;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(err, path);
+    file_name_clean(said, BLOB_NAME_MAX, info.name);
+    status = size_of(path, &info.size, err);
+    if (status == 0)
+        status = sniff_file(fd, path, info.size, &info, err);
+    (void)close(fd); /* only read */
+    if (status != 0)
+        return status;
+    name_by_type(&info);
+    memcpy(ret, info.name, sizeof info.name);
+    return 0;
 }
 
 static int save_verified(int from, const char *path, const uint8_t hash[HASH_SIZE], const char *to,

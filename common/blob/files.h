@@ -40,6 +40,11 @@ int blob_size(const char *root, const uint8_t hash[HASH_SIZE], uint64_t *ret, st
 int blob_read(const char *root, const uint8_t hash[HASH_SIZE], uint64_t offset, size_t len,
               struct buf *out, struct err *err);
 
+/* The name under which a whole one is handed out. SAID is another computer's word: sanitised, and with an
+ * extension that fits the bytes, ".bin" where they are of no type that is taken. E_NOTFOUND. */
+int blob_name(const char *root, const uint8_t hash[HASH_SIZE], struct slice said,
+              char ret[BLOB_NAME_MAX + 1], struct err *err);
+
 /* Write a whole one to the file TO (replaced), verified on the way: E_CORRUPT, and nothing at TO. */
 int blob_save(const char *root, const uint8_t hash[HASH_SIZE], const char *to, struct err *err);
 

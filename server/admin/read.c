@@ -2,7 +2,6 @@
 #include "server/admin/admin.h"
 #include "server/admin/commands.h"
 
-#include "common/blob/file_name.h"
 #include "common/blob/files.h"
 #include "common/cmd/attached.h"
 #include "common/cmd/settings.h"
@@ -235,15 +234,12 @@ static int save(struct reading *r, const struct city_blob *b)
     const char *out = args_text(r->args, OPT_OUT);
     char name[BLOB_NAME_MAX + 1];
     struct home_path root;
-    uint64_t size;
     int ret;
 
     if (b->state != CITY_BLOB_VERIFIED)
         return err_set(r->err, b->state == CITY_BLOB_LOST ? E_BLOB_LOST : E_BLOB_WAIT, NULL);
-    /* The name came from another computer. */
-    file_name_clean(b->file_name, BLOB_NAME_MAX, name);
+    ret = blob_name(home_file(&r->home, "blobs", &root), b->hash, b->file_name, name, r->err);
     out = out != NULL ? out : name;
-    ret = blob_size(home_file(&r->home, "blobs", &root), b->hash, &size, r->err);
     if (ret == E_NOTFOUND)
         return err_set(r->err, E_BLOB_LOST, "附件的文件已不在市级的磁盘上，请运行 ztcd verify");
     if (ret == 0)

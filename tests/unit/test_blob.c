@@ -212,6 +212,38 @@ static void test_blob__what_was_given_up_goes(void **state)
     free(pdf);
 }
 
+static void keep(const struct fixture *f, const char *bytes, uint8_t ret_hash[HASH_SIZE])
+{
+    struct blob_part p = {.owner = 0};
+    struct slice s = slice_str(bytes);
+
+    hash_of(bytes, s.len, p.hash);
+    assert_int_equal(blob_part_write(f->root, &p, 0, s, NULL), 0);
+    assert_int_equal(blob_part_finish(f->root, &p, s.len, NULL), 0);
+    memcpy(ret_hash, p.hash, HASH_SIZE);
+}
+
+/* What a record calls a file is not what its bytes are: no program gets a program's name. */
+static void test_blob__handed_out_by_its_type(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t pdf[HASH_SIZE], program[HASH_SIZE];
+    char name[BLOB_NAME_MAX + 1];
+
+    keep(f, "%PDF-1.7 x", pdf);
+    keep(f, "MZ\x90\x03", program);
+    assert_int_equal(blob_name(f->root, pdf, slice_str("../答复.pdf"), name, &f->err), 0);
+    assert_string_equal(name, "答复.pdf");
+    assert_int_equal(blob_name(f->root, pdf, slice_str("答复.exe"), name, &f->err), 0);
+    assert_string_equal(name, "答复.exe.pdf");
+    assert_int_equal(blob_name(f->root, program, slice_str("答复.exe"), name, &f->err), 0);
+    assert_string_equal(name, "答复.exe.bin");
+    assert_int_equal(blob_name(f->root, program, slice_str("答复.pdf"), name, &f->err), 0);
+    assert_string_equal(name, "答复.pdf.bin");
+    program[0] ^= 1;
+    assert_int_equal(blob_name(f->root, program, slice_str("a"), name, &f->err), E_NOTFOUND);
+}
+
 /* A file that changed on the disk is not handed out. */
 static void test_blob__save_verifies(void **state)
 {
@@ -344,6 +376,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_blob__part_goes_on_and_is_verified, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blob__part_of_other_bytes_is_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blob__what_was_given_up_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_blob__handed_out_by_its_type, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blob__save_verifies, setup, teardown),
         cmocka_unit_test(test_blob__types_by_bytes),
         cmocka_unit_test(test_blob__types_of_ole),
