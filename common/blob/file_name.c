@@ -88,6 +88,8 @@ static void fit(const char *name, size_t max, char *ret)
         keep = text_valid_prefix((const uint8_t *)name, max - tail);
     if (keep > len - tail)
         keep = len - tail;
+    while (tail == 0 && keep > 0 && (name[keep - 1] == ' ' || name[keep - 1] == '.'))
+        keep--; /* the cut laid it bare */
     memcpy(ret, name, keep);
     memcpy(ret + keep, extension, tail + 1);
 }
