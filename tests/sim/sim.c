@@ -179,7 +179,7 @@ static int run_all(const struct run *r, struct tally *total)
 
 int main(int argc, char **argv)
 {
-    struct run r = {.from = 1, .seeds = 100, .acts = 220};
+    struct run r = {.from = 1, .seeds = 100, .acts = 190};
     static struct tally total;
     char why[1024];
     int ret;
