@@ -165,14 +165,36 @@ int list_recovery(struct city *city, const struct args *a, struct err *err)
     return ret;
 }
 
+static int count_account(void *ctx, struct row *row)
+{
+    *(unsigned *)ctx += row->stream == STREAM_CITY && row_int(row, "active") == 1;
+    return 0;
+}
+
+/* Whose word it is. A store of before the first account has nobody who could say it, and takes no account
+ * before it is said: whoever may enter the directory closes it then, without a name. */
+static int who_closes(struct deed *d, const char **ret)
+{
+    struct actor actor;
+    unsigned accounts = 0;
+    int status = store_row_each(city_store(d->city), catalogue_kind_named("user_account"), count_account,
+                                &accounts, d->err);
+
+    *ret = "";
+    if (status != 0 || accounts == 0)
+        return status;
+    if (args_text(d->args, OPT_AS) != NULL)
+        *ret = args_text(d->args, OPT_AS);
+    return deed_actor(d, &actor);
+}
+
 int deed_recover(struct deed *d)
 {
-    const char *as = args_text(d->args, OPT_AS);
-    struct actor actor;
-    int ret = deed_actor(d, &actor);
+    const char *login;
+    int ret = who_closes(d, &login);
 
     if (ret == 0)
-        ret = city_recover_close(d->city, as != NULL ? as : "", d->err);
+        ret = city_recover_close(d->city, login, d->err);
     if (ret == 0)
         (void)fprintf(d->args->out, d->args->json ? "{\"ok\":true}\n" : "恢复已结束，照常接收更改\n");
     return ret;

@@ -261,3 +261,16 @@ def test_files_come_back_too(city, make_county, tmp_path):
     city.run("recover", "--close", "--as", "wang")
     assert wait_until(lambda: states(city, record) == ["uploaded"] * 2), states(city, record)
     assert states(a, record) == ["uploaded"] * 2
+
+
+def test_a_store_without_accounts_is_closed_by_who_may_enter(make_city, tmp_path):
+    """A copy from before the first account: nobody can be added before the close, so nobody need be named."""
+    city = make_city()
+    city.run("backup", tmp_path / "copy")
+    city.run("user", "add", "wang", "--role", "liaison")
+    lose(city, tmp_path / "copy")
+    city.start()
+    assert "ZT-RECOVERING" in city.run("user", "add", "wang", "--role", "liaison", expect=1).stderr
+    city.run("recover", "--close")
+    assert not city.json("recover")["recovering"]
+    city.run("user", "add", "wang", "--role", "liaison")
