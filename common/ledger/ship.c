@@ -28,6 +28,8 @@ static const char *const suffixes[PATHS] = {
 
 struct store_ship {
     char paths[PATHS][SHIP_PATH_MAX];
+    int (*may_replace)(void *ctx, struct err *err);
+    void *ctx;
     sqlite3 *db;        /* of FROM */
     struct stat opened; /* which file that was */
     int in, out;        /* the logs; -1: not open */
@@ -280,6 +282,8 @@ static int copy_all(struct store_ship *x, struct err *err)
     if (ret == 0)
         ret = copy_moment(x, err);
     (void)sqlite3_exec(x->db, "ROLLBACK", NULL, NULL, NULL); /* it only read; fails where none was begun */
+    if (ret == 0 && x->may_replace != NULL)
+        ret = x->may_replace(x->ctx, err);
     if (ret == 0)
         ret = put_in_place(x, err);
     x->whole = ret == 0;
@@ -383,7 +387,8 @@ int store_ship_step(struct store_ship *x, bool *ret_moved, struct err *err)
     return ret;
 }
 
-int store_ship_new(const char *from, const char *to, struct store_ship **ret, struct err *err)
+int store_ship_new(const char *from, const char *to, int (*may_replace)(void *ctx, struct err *err), void *ctx,
+                   struct store_ship **ret, struct err *err)
 {
     struct store_ship *x;
 
@@ -396,6 +401,8 @@ int store_ship_new(const char *from, const char *to, struct store_ship **ret, st
     for (int i = 0; i < PATHS; i++)
         (void)snprintf(x->paths[i], SHIP_PATH_MAX, "%s%s", i <= FROM_LOG ? from : to, suffixes[i]);
     x->in = x->out = -1;
+    x->may_replace = may_replace;
+    x->ctx = ctx;
     *ret = x;
     return 0;
 }

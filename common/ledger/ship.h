@@ -18,8 +18,10 @@
 
 struct store_ship;
 
-/* Nothing is copied yet. Both paths are copied. E_NOMEM; then *RET is NULL. */
-int store_ship_new(const char *from, const char *to, struct store_ship **ret, struct err *err);
+/* Nothing is copied yet. Both paths are copied. MAY_REPLACE is asked before TO is replaced by all of FROM; what it
+ * returns but 0 ends the step, and TO stays. NULL: it may. E_NOMEM, E_TOOBIG; then *RET is NULL. */
+int store_ship_new(const char *from, const char *to, int (*may_replace)(void *ctx, struct err *err), void *ctx,
+                   struct store_ship **ret, struct err *err);
 void store_ship_free(struct store_ship *x);
 
 /* Make TO equal to what was committed when this was called, or later; then it is synced. A failed step lost nothing

@@ -73,6 +73,19 @@ bool home_exists(const struct home *h)
     return access(home_file(h, "city.db", &p), F_OK) == 0;
 }
 
+int home_is_free(const struct home *h, struct err *err)
+{
+    struct home_path p;
+    struct stat s;
+
+    if (home_exists(h))
+        return err_set(err, E_EXISTS, "%s 中已有市级数据，没有改动；请先把它移走", h->dir);
+    if (stat(home_file(h, "city.db-wal", &p), &s) == 0 && s.st_size > 0)
+        return err_set(err, E_EXISTS, "%s 是原来数据库的一部分，没有改动；请先把它和 city.db-shm 也移走",
+                       p.text);
+    return 0;
+}
+
 /* Where the daemon listens for commands; the system gives such a path little room. */
 static int control_address(const struct home *h, struct sockaddr_un *ret, struct err *err)
 {
@@ -273,6 +286,8 @@ int home_create(struct home *h, const struct home_new *n, msec_t now, struct err
         return ret;
     if (home_exists(h))
         ret = err_set(err, E_EXISTS, "%s 中已有市级数据，没有改动", h->dir);
+    if (ret == 0)
+        ret = home_is_free(h, err);
     if (ret == 0)
         ret = make_conf(h, n, err);
     if (ret == 0)

@@ -44,6 +44,9 @@ int home_make_dir(const struct home *h, struct err *err);
 /* There is a city in it. */
 bool home_exists(const struct home *h);
 
+/* E_EXISTS: there is a city, or the log of one whose city.db is gone, which SQLite would lay over a new one. */
+int home_is_free(const struct home *h, struct err *err);
+
 /* Make everything. LISTEN, ENROL_LISTEN (host:port; NULL: a free port of 127.0.0.1), TERM and HASH (NULL:
  * presets). E_EXISTS. */
 struct home_new {

@@ -39,15 +39,41 @@ static unsigned generation_of(const char *name)
     return strcmp(again, name) == 0 ? generation : 0;
 }
 
+bool home_ca_is_certificate(const char *name)
+{
+    return generation_of(name) != 0;
+}
+
+bool home_ca_is_file(const char *name)
+{
+    static const char *const stems[][2] = {{"ca", "pem"}, {"ca", "key"}, {"server", "pem"}};
+    unsigned generation = 0;
+    char again[64];
+
+    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++) {
+        size_t stem = strlen(stems[i][0]);
+
+        (void)snprintf(again, sizeof again, "%s.%s", stems[i][0], stems[i][1]);
+        if (strcmp(name, again) == 0)
+            return true;
+        if (strncmp(name, stems[i][0], stem) != 0 || sscanf(name + stem, "-%3u.", &generation) != 1)
+            continue;
+        (void)snprintf(again, sizeof again, "%s-%u.%s", stems[i][0], generation, stems[i][1]);
+        if (strcmp(name, again) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The newest two. */
-static int list(const struct home *h, unsigned ret_generations[TRUST_MAX], unsigned *ret_n,
+static int list(const char *path, unsigned ret_generations[TRUST_MAX], unsigned *ret_n,
                 struct err *err)
 {
-    DIR *dir = opendir(h->dir);
+    DIR *dir = opendir(path);
     unsigned newest = 0, before = 0;
 
     if (dir == NULL)
-        return err_set(err, E_IO, "读不了目录 %s：%s", h->dir, strerror(errno));
+        return err_set(err, E_IO, "读不了目录 %s：%s", path, strerror(errno));
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
         unsigned generation = generation_of(e->d_name);
 
@@ -63,6 +89,15 @@ static int list(const struct home *h, unsigned ret_generations[TRUST_MAX], unsig
     ret_generations[1] = before;
     *ret_n = newest == 0 ? 0 : before == 0 ? 1 : 2;
     return 0;
+}
+
+int home_ca_age(const char *dir, unsigned *ret, struct err *err)
+{
+    unsigned generations[TRUST_MAX], n = 0;
+    int status = list(dir, generations, &n, err);
+
+    *ret = n == 0 ? 0 : 2 * generations[0] - (n > 1);
+    return status;
 }
 
 /* ---- reading ---- */
@@ -84,7 +119,7 @@ int home_ca_load(const struct home *h, struct authorities **ret, struct err *err
 {
     struct authority found[TRUST_MAX] = {{.generation = 0}};
     unsigned generations[TRUST_MAX], n = 0;
-    int status = list(h, generations, &n, err);
+    int status = list(h->dir, generations, &n, err);
 
     if (status == 0 && n == 0)
         status = err_set(err, E_NOTFOUND, "%s 中没有根证书", h->dir);
@@ -155,7 +190,7 @@ int home_ca_create(struct home *h, const struct id *ledger, msec_t now, struct e
 int home_ca_rotate(struct home *h, const struct id *ledger, msec_t now, struct err *err)
 {
     unsigned generations[TRUST_MAX], n = 0;
-    int ret = list(h, generations, &n, err);
+    int ret = list(h->dir, generations, &n, err);
 
     if (ret != 0)
         return ret;
@@ -170,7 +205,7 @@ int home_ca_drop_old(struct home *h, struct err *err)
 {
     unsigned generations[TRUST_MAX], n = 0;
     struct home_path p;
-    int ret = list(h, generations, &n, err);
+    int ret = list(h->dir, generations, &n, err);
 
     if (ret != 0)
         return ret;

@@ -21,4 +21,12 @@ int home_ca_rotate(struct home *h, const struct id *ledger, msec_t now, struct e
 /* Take the old one away. E_NOTFOUND: there is none. */
 int home_ca_drop_old(struct home *h, struct err *err);
 
+/* NAME is that of a CA's file, of whatever generation: which of them there are says who is trusted. */
+bool home_ca_is_file(const char *name);
+bool home_ca_is_certificate(const char *name); /* with which a generation begins to be */
+
+/* How far the CAs of a folder (the home, or a copy of it) have come: each rotation and each dropping makes it
+ * more. 0: none. */
+int home_ca_age(const char *dir, unsigned *ret, struct err *err);
+
 #endif

@@ -30,6 +30,12 @@ def lose(city, backup):
     city.run("restore", backup)
 
 
+def stored(directory):
+    """Where the streams of the store in that directory stand."""
+    with contextlib.closing(sqlite3.connect(f"file:{directory}/city.db?mode=ro", uri=True)) as db:
+        return db.execute("SELECT * FROM stream ORDER BY 1").fetchall()
+
+
 def replica(county):
     return county.status()["replica"]
 
@@ -51,6 +57,28 @@ def test_a_backup_is_whole_and_private(city, make_county, tmp_path):
     city.stop()
     again = city.run("restore", tmp_path / "copy", expect=None)
     assert again.returncode == 1 and "ZT-EXISTS" in again.stderr
+
+
+def test_the_log_of_a_store_that_is_gone_is_in_the_way(city, make_county, tmp_path):
+    """SQLite would lay it over whatever city.db comes next."""
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    city.run("backup", tmp_path / "copy")
+    a.add("member", "name=李建国", *MEMBER)
+    a.sync()
+    city.daemon.kill()
+    city.daemon = None
+    (city.dir / "city.db").unlink()
+    for words in (("restore", tmp_path / "copy"), ("init",)):
+        refused = city.run(*words, expect=1)
+        assert "ZT-EXISTS" in refused.stderr and "city.db-wal" in refused.stderr
+    assert not (city.dir / "city.db").exists()
+    for file in city.dir.glob("city.db-*"):
+        file.unlink()
+    city.run("restore", tmp_path / "copy")
+    city.start()
+    a.start()
+    assert up(a) and wait_until(lambda: names(city) == ["李建国"])
 
 
 def test_what_was_acknowledged_comes_back(city, make_county, tmp_path):
@@ -104,6 +132,28 @@ def test_what_was_acknowledged_comes_back(city, make_county, tmp_path):
         county.run("verify")
     city.run("verify")
     city.run("rebuild")
+
+
+def test_a_copy_knows_what_it_has_not(make_city, make_county, tmp_path):
+    """The whole directory is gone, and nobody has the city's own entries: the heads beside the copy count them."""
+    city = make_city()
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    city.run("backup", tmp_path / "copy")
+    city.run("user", "add", "wang", "--role", "liaison")
+    city.run("user", "add", "li", "--role", "office")
+    shutil.copy(city.dir / "heads", tmp_path / "copy" / "heads")  # as --follow does between two copies
+    city.stop()
+    shutil.rmtree(city.dir)
+    city.run("restore", tmp_path / "copy")
+    city.start()
+    a.sync()
+    state = city.json("recover")
+    assert state["missing"] == 2 and "city 已有 0 条，曾有 2 条，缺第 1–2 条" in city.run("recover").stdout, state
+    city.run("recover", "--close")
+    city.stop()
+    city.start()
+    assert not city.json("recover")["recovering"]
 
 
 def hand_in(county, title):
@@ -186,13 +236,12 @@ def test_a_backup_that_follows(city, make_county, tmp_path):
     with follower(city, copy):
         assert wait_until(lambda: log.exists() and city.json("status")["backup_age_s"] is not None)
         first, had = (copy / "city.db").stat(), log.stat().st_size
-        busy = city.run("backup", copy, expect=None)
-        assert busy.returncode == 1 and "ZT-BUSY" in busy.stderr
         a.add("member", "name=甲一", *MEMBER)
         a.sync()
         assert wait_until(lambda: log.stat().st_size > had)
         assert (copy / "city.db").stat().st_mtime_ns == first.st_mtime_ns
         assert log.stat().st_mode & 0o077 == 0
+        assert wait_until(lambda: (copy / "heads").read_bytes() == (city.dir / "heads").read_bytes())
     lose(city, copy)
     city.start()
     assert names(city) == ["甲一"] and city.json("recover")["missing"] == 0
@@ -239,6 +288,40 @@ def test_a_follower_may_die_at_any_moment(city, make_county, tmp_path):
     city.start()
     assert len(names(city)) == made
     city.run("verify")
+def test_a_follower_sees_that_the_store_is_another(city, make_county, tmp_path):
+    """After a restore it copies the store that is there now, and never an older one over a newer copy."""
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    city.run("user", "add", "wang", "--role", "liaison")
+    old, copy = tmp_path / "old", tmp_path / "copy"
+    city.run("backup", old)
+    errors = tmp_path / "errors"
+    with open(errors, "wb") as out, \
+            subprocess.Popen([ZTCD, "--dir", city.dir, "backup", copy, "--follow"], stderr=out) as follower:
+        try:
+            a.add("member", "name=甲一", *MEMBER)
+            a.sync()
+            copied = lambda: (copy / "city.db").exists() and stored(copy) == stored(city.dir)
+            assert wait_until(copied)
+            lose(city, copy)
+            city.start()
+            city.run("recover", "--close", "--as", "wang")
+            city.run("user", "add", "li", "--role", "office")
+            assert wait_until(copied), "it follows the store that was put back"
+            newest = stored(copy)
+            lose(city, old)
+            city.start()
+            assert wait_until(lambda: "ZT-EXISTS" in errors.read_text(encoding="utf-8"))
+            assert stored(copy) == newest
+        finally:
+            follower.terminate()
+    assert "没有覆盖" in city.run("backup", copy, expect=1).stderr
+    city.run("backup", tmp_path / "third")
+
+
+def test_a_city_is_not_copied_onto_itself(city):
+    for more in ((), ("--follow",)):
+        assert "ZT-USAGE" in city.run("backup", city.dir, *more, expect=2).stderr
 
 
 def test_files_come_back_too(city, make_county, tmp_path):

@@ -65,7 +65,7 @@ static int set_up(void **state)
     (void)snprintf(f.to, sizeof f.to, "%s/to", f.dir);
     f.random = random_seeded_init(&f.seeded, 1);
     open_store_of(&f);
-    assert_int_equal(store_ship_new(f.from, f.to, &f.ship, &f.err), 0);
+    assert_int_equal(store_ship_new(f.from, f.to, NULL, NULL, &f.ship, &f.err), 0);
     *state = &f;
     return 0;
 }
@@ -368,15 +368,15 @@ static void test_ship__says_what_failed(void **state)
     struct store_ship *x;
     bool moved;
 
-    assert_int_equal(store_ship_new(in(f, "none"), in(f, "copy"), &x, &f->err), 0);
+    assert_int_equal(store_ship_new(in(f, "none"), in(f, "copy"), NULL, NULL, &x, &f->err), 0);
     assert_int_equal(store_ship_step(x, &moved, &f->err), E_NOTFOUND);
     store_ship_free(x);
-    assert_int_equal(store_ship_new(f->from, in(f, "no/folder"), &x, &f->err), 0);
+    assert_int_equal(store_ship_new(f->from, in(f, "no/folder"), NULL, NULL, &x, &f->err), 0);
     assert_int_equal(store_ship_step(x, &moved, &f->err), E_NOTFOUND);
     assert_non_null(strstr(f->err.text, "no/folder"));
     store_ship_free(x);
     copy_file("/proc/self/exe", in(f, "program"));
-    assert_int_equal(store_ship_new(in(f, "program"), in(f, "copy"), &x, &f->err), 0);
+    assert_int_equal(store_ship_new(in(f, "program"), in(f, "copy"), NULL, NULL, &x, &f->err), 0);
     assert_int_equal(store_ship_step(x, &moved, &f->err), E_CORRUPT);
     store_ship_free(x);
     store_ship_free(NULL);
@@ -479,12 +479,12 @@ static void test_ship__no_memory(void **state)
     char path[5000];
 
     mem_fault_set(1);
-    assert_int_equal(store_ship_new(f->from, f->to, &x, &f->err), E_NOMEM);
+    assert_int_equal(store_ship_new(f->from, f->to, NULL, NULL, &x, &f->err), E_NOMEM);
     mem_fault_set(0);
     assert_null(x);
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = '\0';
-    assert_int_equal(store_ship_new(f->from, path, &x, &f->err), E_TOOBIG);
+    assert_int_equal(store_ship_new(f->from, path, NULL, NULL, &x, &f->err), E_TOOBIG);
     assert_null(x);
 }
 
