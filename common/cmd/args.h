@@ -45,6 +45,7 @@
     X(CHECK, "--check", "文件", "核对一个收据文件")                                                \
     X(RETIRED, "--retired", NULL, "停用：已写下的内容仍可交来待核准")                              \
     X(LOST, "--lost", NULL, "遗失：不再接受任何连接；附件：只列已丢失的")                          \
+    X(ONLY, "--only", NULL, "与 --retired 并用：只停用这一台，由它换身份而来的照常使用")             \
     X(FORCE, "--force", NULL, "明知后果仍要办")                                                    \
     X(FOLLOW, "--follow", NULL, "一直运行，有变化就再备份")                                        \
     X(CLOSE, "--close", NULL, "结束恢复，照常接收更改")

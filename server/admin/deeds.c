@@ -557,27 +557,36 @@ static int end_session(void *ctx, const struct id *id)
     return 0;
 }
 
+static int set_state(struct deed *d, const struct id *id, bool retired, bool only)
+{
+    int ret = only ? city_replica_retire(d->city, id, d->err)
+                   : city_replica_set_state(d->city, id, retired ? REPLICA_RETIRED : REPLICA_LOST, d->err);
+
+    if (ret == 0 && !only)
+        ret = city_successors_each(d->city, id, end_session, d->effects, d->err);
+    if (ret == 0)
+        ret = end_session(d->effects, id);
+    d->effects->cause = retired ? E_CLOSED : E_REVOKED; /* a retired one comes back to hand in */
+    return ret;
+}
+
 int deed_revoke(struct deed *d)
 {
-    bool retired = args_has(d->args, OPT_RETIRED);
+    bool retired = args_has(d->args, OPT_RETIRED), only = args_has(d->args, OPT_ONLY);
     char text[ID_TEXT_SIZE];
     struct id id;
     int ret;
 
     if (retired && args_has(d->args, OPT_LOST))
         return err_set(d->err, E_USAGE, "--retired 和 --lost 只能写一个");
+    if (only && !retired)
+        return err_set(d->err, E_USAGE,
+                       "--only 与 --retired 并用；遗失的，由它换身份而来的一并撤销");
     ret = deed_find_replica(d, d->args->words[0], &id);
     if (ret == 0)
-        ret = city_replica_set_state(d->city, &id, retired ? REPLICA_RETIRED : REPLICA_LOST,
-                                     d->err);
+        ret = set_state(d, &id, retired, only);
     if (ret != 0)
         return ret;
-    ret = city_successors_each(d->city, &id, end_session, d->effects, d->err);
-    if (ret == 0)
-        ret = end_session(d->effects, &id);
-    if (ret != 0)
-        return ret;
-    d->effects->cause = retired ? E_CLOSED : E_REVOKED; /* a retired one comes back to hand in */
     id_format(&id, text);
     if (d->args->json)
         (void)fprintf(d->args->out, "{\"id\":\"%s\",\"state\":\"%s\"}\n", text,

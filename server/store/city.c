@@ -38,6 +38,7 @@ static const char *const statements[CS_COUNT] = {
         " FROM replica r JOIN line l ON r.predecessor = l.no WHERE r.predecessor <> 0)"
         " UPDATE replica SET state = CASE WHEN id = ?1 THEN ?2 ELSE max(state, ?2) END"
         " WHERE no IN line",
+    [CS_REPLICA_RETIRE] = "UPDATE replica SET state = max(state, ?2) WHERE id = ?1",
     [CS_REPLICA_HEARD] = "UPDATE replica SET seen_at = ?2, skew_ms = ?3, said_n = ?4,"
                          " said_acked_n = ?5, said_waiting = ?6, said_refused = ?7,"
                          " said_attachments = ?8, software = ?9 WHERE id = ?1",

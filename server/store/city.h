@@ -87,6 +87,8 @@ int city_replica_each(struct city *c, int (*cb)(void *ctx, const struct replica_
 /* Of the replica and of every one that was made out of it. */
 int city_replica_set_state(struct city *c, const struct id *id, enum replica_state state,
                            struct err *err);
+/* Retired, of the replica alone: nobody has its identity any more, and who was made out of it goes on. */
+int city_replica_retire(struct city *c, const struct id *id, struct err *err);
 /* What a Hello or Ping said, at AT. */
 int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t skew_ms,
                        const struct statement *said, struct slice software, struct err *err);

@@ -104,6 +104,15 @@ int city_replica_set_state(struct city *c, const struct id *id, enum replica_sta
     return update_one(c, st, err);
 }
 
+int city_replica_retire(struct city *c, const struct id *id, struct err *err)
+{
+    sqlite3_stmt *st = c->st[CS_REPLICA_RETIRE];
+
+    sql_bind_id(st, 1, id);
+    sql_bind_int(st, 2, REPLICA_RETIRED);
+    return update_one(c, st, err);
+}
+
 int city_replica_heard(struct city *c, const struct id *id, msec_t at, int64_t skew_ms,
                        const struct statement *said, struct slice software, struct err *err)
 {

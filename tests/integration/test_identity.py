@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from conftest import MEMBER, ZTC, wait_until
+from test_office import office
 
 
 def start(city, make_county):
@@ -157,6 +158,26 @@ def test_revocation_reaches_the_successor(city, make_county):
     city.run("replica", "revoke", a.status()["replica"], "--lost")
     assert wait_until(lambda: b.status()["cause"] == "ZT-REVOKED")
     assert a.sync(expect=1).stderr.startswith("ZT-REVOKED ")
+
+
+def test_an_identity_nobody_has_any_more(city, make_county):
+    """Restored from an old backup: the old identity is retired by itself, and the office is complete again."""
+    a = start(city, make_county)
+    b = copy(a, make_county, "b")
+    a.add("member", "name=甲方", *MEMBER)
+    a.sync()
+    old = a.status()["replica"]
+    b.add("member", "name=乙方", *MEMBER)
+    b.sync()
+    assert not office(city)["complete"]
+    for words in (("--only",), ("--lost", "--only")):
+        assert "ZT-USAGE" in city.run("replica", "revoke", old, *words, expect=2).stderr
+    city.run("replica", "revoke", old, "--retired", "--only")
+    assert {r["state"] for r in city.json("replica", "list") if r["id"] == old} == {"retired"}
+    b.add("member", "name=丙方", *MEMBER)
+    b.sync()
+    assert office(city)["complete"] and "丙方" in names(city)
+    assert "ZT-REVOKED" in a.sync(expect=1).stderr
 
 
 @pytest.mark.kill

@@ -1472,7 +1472,7 @@ static void test_city__successor(void **state)
     assert_whole(f);
 }
 
-/* Of the predecessor and of whoever came after. */
+/* Of the predecessor and of whoever came after; of the predecessor alone where somebody says so. */
 static void test_city__successor_revoked(void **state)
 {
     struct fixture *f = *state;
@@ -1484,6 +1484,13 @@ static void test_city__successor_revoked(void **state)
     assert_int_equal(succeed(f, &f->gy1, &next, 0, 0, 4), 0);
     assert_int_equal(succeed(f, &next, &third, 0, 0, 5), 0);
     assert_memory_equal(own_at(f, &third, 0).chain, own_at(f, &f->gy1, 0).chain, HASH_SIZE);
+    begin(f);
+    MUST(f, city_replica_retire(f->city, &f->gy1.id, &f->err));
+    commit(f);
+    MUST(f, city_replica_get(f->city, &f->gy1.id, &r, &f->err));
+    assert_int_equal(r.state, REPLICA_RETIRED);
+    MUST(f, city_replica_get(f->city, &next.id, &r, &f->err));
+    assert_int_equal(r.state, REPLICA_ACTIVE);
     begin(f);
     MUST(f, city_replica_set_state(f->city, &third.id, REPLICA_LOST, &f->err));
     MUST(f, city_replica_set_state(f->city, &f->gy1.id, REPLICA_RETIRED, &f->err));
