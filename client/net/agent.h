@@ -43,6 +43,7 @@ int agent_sync(const char *dir, msec_t within, struct err *err);
 #define AGENT_META_ASK "agent_ask"             /* a command wants a fresh session: any new number … */
 #define AGENT_META_ANSWERED "agent_answered"   /* … which stands here when that session has settled */
 #define AGENT_META_BYTES "agent_bytes" /* of attachments, moved in the present session */
+#define AGENT_META_COUNTED "agent_counted" /* ms, wall clock: when its rows were last counted */
 #define AGENT_META_SYNCED "agent_synced" /* ms, wall clock: when last up to date */
 
 #endif

@@ -139,12 +139,15 @@ int replica_compare_kept(struct replica *r, uint32_t stream, struct err *err)
     return ret;
 }
 
+/* What was known to differ are tables that are no more: without a head at the cursor nothing is known. */
 static int compare_anew(struct replica *r, uint32_t stream, struct err *err)
 {
     struct stream_head at;
     struct head h;
-    int ret = newest_kept(r, stream, &h, err);
+    int ret = set_differs(r, stream, 0, false, err);
 
+    if (ret == 0)
+        ret = newest_kept(r, stream, &h, err);
     if (ret != 1)
         return ret == E_CORRUPT ? 0 : ret; /* of a damaged head replica_verify tells */
     ret = store_stream_get(r->store, stream, &at, err);
@@ -231,7 +234,7 @@ int repair_verify(struct replica *r, struct err *err)
     int ret;
 
     arena_init(&a, WORK_MAX);
-    ret = recount(r, &a, false, &wrong, err);
+    ret = recount(r, &a, true, &wrong, err);
     arena_release(&a);
     if (ret == 0)
         ret = replica_differing(r, &stream, err);

@@ -54,6 +54,19 @@ def test_one_flipped_byte_is_repaired_and_told_on_both_sides(city, make_county):
     assert "核对修复 1 条" in city.run("status").stdout
 
 
+def test_an_office_that_only_syncs_is_repaired_too(city, make_county):
+    """What verify found is compared by the next sync; once a day sync counts by itself."""
+    county = settled(city, make_county)
+    for i, find in enumerate((lambda: county.run("verify", expect=1), lambda: spoil(
+            county, "UPDATE meta SET value = 1 WHERE name = 'agent_counted'"))):
+        spoil(county, "UPDATE member SET unit_title = unit_title || ?1", str(i))
+        find()
+        county.sync()
+        assert county.status()["repaired"] == i + 1
+        county.run("verify")
+    assert wait_until(lambda: of_replica(city)["repairs"] == 2)
+
+
 def test_a_lost_row_and_one_too_many(city, make_county):
     county = settled(city, make_county)
     spoil(county, "DELETE FROM studio")
