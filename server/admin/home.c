@@ -273,6 +273,21 @@ static int make_city(struct home *h, const struct home_new *n, msec_t now, struc
     return ret;
 }
 
+/* The keys of a city whose store is gone: without them no county comes in again, and nothing that the counties
+ * have can be proved. A CA's certificate is the last to be made, so an init that was interrupted has none. */
+static int check_no_keys(const struct home *h, struct err *err)
+{
+    struct home_path heads;
+    unsigned age;
+    int ret = home_ca_age(h->dir, &age, err);
+
+    if (ret == 0 && (age > 0 || access(home_file(h, "heads", &heads), F_OK) == 0))
+        ret = err_set(err, E_EXISTS,
+                      "%s 中有原来一个市的密钥，没有改动；要恢复它请用 ztcd restore，要另建一个请先把目录中的文件都移走",
+                      h->dir);
+    return ret;
+}
+
 int home_create(struct home *h, const struct home_new *n, msec_t now, struct err *err)
 {
     struct sockaddr_un control;
@@ -288,6 +303,8 @@ int home_create(struct home *h, const struct home_new *n, msec_t now, struct err
         ret = err_set(err, E_EXISTS, "%s 中已有市级数据，没有改动", h->dir);
     if (ret == 0)
         ret = home_is_free(h, err);
+    if (ret == 0)
+        ret = check_no_keys(h, err);
     if (ret == 0)
         ret = make_conf(h, n, err);
     if (ret == 0)

@@ -319,6 +319,25 @@ def test_a_follower_sees_that_the_store_is_another(city, make_county, tmp_path):
     city.run("backup", tmp_path / "third")
 
 
+def test_the_keys_of_a_store_that_is_gone_are_not_made_anew(city, make_county, tmp_path):
+    """They are what a restore needs: without them no county comes in, and nothing it has is proved."""
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    city.run("backup", tmp_path / "copy")
+    a.add("member", "name=李建国", *MEMBER)
+    a.sync()
+    city.stop()
+    (city.dir / "city.db").unlink()
+    before = {file.name: file.read_bytes() for file in city.dir.iterdir() if file.suffix in (".key", ".pem")}
+    refused = city.run("init", expect=1)
+    assert "ZT-EXISTS" in refused.stderr and "ztcd restore" in refused.stderr
+    assert all((city.dir / name).read_bytes() == data for name, data in before.items())
+    city.run("restore", tmp_path / "copy")
+    city.start()
+    a.start()
+    assert up(a) and wait_until(lambda: names(city) == ["李建国"])
+
+
 def test_a_city_is_not_copied_onto_itself(city):
     for more in ((), ("--follow",)):
         assert "ZT-USAGE" in city.run("backup", city.dir, *more, expect=2).stderr
