@@ -28,6 +28,7 @@
 #define TELL_MS        500    /* between two writings of the state */
 #define TELL_MOVED_MS  5000   /* between two that only say that it goes on */
 #define TELL_AGAIN_MS  5000   /* after one that failed: each may have waited long for the file */
+#define LEFT_MAX       8u
 #define COUNT_MS       86400000 /* between two countings of the rows */
 #define HOPELESS_MS    300000 /* a person has to act: look again now and then */
 #define ADDRESS_SIZE   272
@@ -50,6 +51,7 @@ struct agent {
     bool stopping;
     bool told_due;
     bool again;   /* a fresh session is wanted at once, and not yet begun */
+    unsigned left; /* once: sessions that ended in order before all was done */
     unsigned attempt, address;
     uint64_t seed;
     msec_t city_time, city_time_at; /* the latest known, and when by the loop's clock */
@@ -286,6 +288,8 @@ static void on_end(void *ctx, const struct err *cause, uint32_t retry_after, boo
         g->cause = *cause;
     if (was_served)
         g->attempt = 0;
+    if (cause->ret == 0 && g->cause.ret == 0 && g->once && !g->complete && g->left++ < LEFT_MAX)
+        g->again = true; /* it went back to a restored city's history, say: the next session goes on there */
     if (g->stopping || (g->once && !g->again))
         finish(g);
     else if (g->again)

@@ -156,6 +156,22 @@ def test_a_copy_knows_what_it_has_not(make_city, make_county, tmp_path):
     assert not city.json("recover")["recovering"]
 
 
+def test_a_sync_goes_on_where_it_went_back(city, make_county, tmp_path):
+    """Closed before anybody was heard: the first sync by command hands back, goes back and sends."""
+    city.run("user", "add", "wang", "--role", "liaison")
+    a = make_county("a").enrol(city, 431021)
+    a.sync()
+    city.run("backup", tmp_path / "copy")
+    a.add("member", "name=甲二", *MEMBER)
+    a.sync()
+    lose(city, tmp_path / "copy")
+    city.start()
+    city.run("recover", "--close", "--as", "wang")
+    a.add("member", "name=甲三", *MEMBER)
+    assert a.sync().stdout == "已全部上传\n"
+    assert names(city) == ["甲三", "甲二"]
+
+
 def hand_in(county, title):
     record = county.add("submission", "studio_id=李建国工作室", "form=public_opinion", f"title={title}",
                         "category=社会建设", "situation=部分路段路灯损坏已久。", "suggestion=明确管护单位。",
