@@ -52,7 +52,9 @@
     X(E_DIGEST, 39, "ZT-DIGEST", "本机台账与市级不一致，正在核对修复")                             \
     X(E_RECOVERING, 41, "ZT-RECOVERING",                                                           \
       "市级数据正在恢复，暂不接收更改；本机内容都在，恢复结束后自动上传")                             \
-    X(E_BUNDLE_GAP, 42, "ZT-BUNDLE-GAP", "缺少前一份摆渡包")
+    X(E_BUNDLE_GAP, 42, "ZT-BUNDLE-GAP", "缺少前一份摆渡包")                                       \
+    X(E_TWIN, 43, "ZT-TWIN",                                                                       \
+      "另一台电脑正以本机的身份联机（目录或磁盘被复制过）；任一台写下新内容后，另一台自动换用新身份")
 
 enum {
 #define X(name, number, code, text) name = -(number),

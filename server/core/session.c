@@ -132,7 +132,7 @@ static bool is_ours(int cause)
 {
     return cause == E_NOMEM || cause == E_IO || cause == E_FULL || cause == E_BUSY ||
            cause == E_READONLY || cause == E_INTERNAL || cause == E_CORRUPT ||
-           cause == E_CLOSED || cause == E_RECOVERING;
+           cause == E_CLOSED || cause == E_TWIN || cause == E_RECOVERING;
 }
 
 static void say_bye(struct server_session *s, const struct server_event *ev,

@@ -62,7 +62,7 @@ void port_supersede(struct sync_port *p, const struct conn *newest)
         if (c == newest || !id_eq(&c->session.replica, &newest->session.replica))
             continue;
         conn_cancel(c);
-        conn_end(c, E_CLOSED, p->options->retry_after);
+        conn_end(c, E_TWIN, p->options->retry_after); /* of its own former connection a computer reads nothing */
     }
 }
 

@@ -147,6 +147,22 @@ def test_agents_of_both_run(city, make_county):
     check_even(city, [a, b], [f"甲{i}" for i in range(5)] + [f"乙{i}" for i in range(5)])
 
 
+def test_twins_that_are_still_alike_are_named(city, make_county):
+    """Nothing tells them apart yet, but one that is put out by the other says why."""
+    a = start(city, make_county)
+    b = copy(a, make_county, "b")
+    a.start()
+    assert wait_until(lambda: a.status()["state"] == "up-to-date")
+    b.start()
+    assert wait_until(lambda: a.status()["cause"] == "ZT-TWIN"), a.status()
+    assert "另一台电脑正以本机的身份联机" in a.run("status").stdout
+    b.add("member", "name=乙方", *MEMBER)
+    assert wait_until(lambda: a.status()["predecessor"] == b.status()["replica"], seconds=60)
+    a.stop()
+    b.stop()
+    check_even(city, [a, b], ["乙方"])
+
+
 def test_revocation_reaches_the_successor(city, make_county):
     a = start(city, make_county)
     b = copy(a, make_county, "b")
