@@ -16,6 +16,7 @@
 #define STATUS_MAX (32u << 20)
 #define DAY_MS     (24u * 3600 * 1000)
 #define NAME_SIZE  64
+#define AUTHORITY_DAYS 365 /* before the end of a CA: from then on people are told */
 
 struct office {
     uint32_t code;
@@ -568,6 +569,17 @@ static void put_authorities(struct json *j, const struct authorities *a)
     json_array_end(j);
 }
 
+/* What somebody has to do about them; nothing as a rule. */
+static void text_authorities(struct buf *out, const struct authorities *a)
+{
+    long long days = cert_days_left(cert_not_after(a->at[0].ca), daemon_clock());
+
+    if (a->n > 1)
+        buf_printf(out, "新旧根证书并用：全部计算机换上新证书后，用 ztcd ca drop-old 停用旧的\n");
+    if (days < AUTHORITY_DAYS)
+        buf_printf(out, "根证书还有 %lld 天，请用 ztcd ca rotate 更换\n", days);
+}
+
 static msec_t backup_age(const struct status_job *s)
 {
     msec_t now = daemon_clock();
@@ -662,6 +674,7 @@ static void put_text(const struct status_job *s, struct buf *out)
         buf_printf(out, "暂存待核准：%llu 次操作，请看 ztcd quarantine list\n",
                    (unsigned long long)s->kept_aside);
     text_recovery(out, s);
+    text_authorities(out, d->authorities);
     text_offices(out, s);
 }
 

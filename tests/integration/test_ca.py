@@ -16,6 +16,7 @@ def test_a_new_ca_reaches_who_is_online_and_who_comes_later(make_city, make_coun
     assert wait_until(lambda: a.status()["state"] == "up-to-date")
     told = city.json("ca", "rotate")
     assert told["generation"] == 2 and told["waiting"] == 2 and told["unused_tokens"] == 1
+    assert "新旧根证书并用" in city.run("status").stdout
     again = city.run("ca", "rotate", expect=None)
     assert again.returncode != 0 and "ZT-EXISTS" in again.stderr
     assert wait_until(lambda: (a.dir / "ca.pem").read_bytes() != cas), "told over the open session"
@@ -44,6 +45,7 @@ def test_a_new_ca_reaches_who_is_online_and_who_comes_later(make_city, make_coun
     city.stop()
     city.start()
     assert [x["generation"] for x in city.json("status")["authorities"]] == [2]
+    assert "根证书" not in city.run("status").stdout
     make_county("d").enrol(city, 431024).sync()
     assert sorted(f.name for f in city.dir.glob("*ca*")) == ["ca-2.key", "ca-2.pem"]
 
