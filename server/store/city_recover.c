@@ -335,14 +335,16 @@ int city_adopt(struct city *c, const struct id *replica, uint64_t acked_n,
     sqlite3_stmt *st = c->st[CS_PROCESSED_ADOPT];
     int ret = city_load_replica(c, replica, err);
 
-    if (ret != 0)
+    if (ret != 0 || acked_n <= c->replica.accepted_n)
         return ret;
+    if (acked_n - c->replica.accepted_n > CITY_ADOPT_MAX)
+        return err_set(err, E_PROTOCOL, "自称已答复的更改多得不可能");
     for (uint64_t n = c->replica.accepted_n + 1; ret == 0 && n <= acked_n; n++) {
         sql_bind_int(st, 1, POS(c->replica.no, n));
         sql_bind_blob(st, 2, (struct slice){acked_chain, n == acked_n ? HASH_SIZE : 0});
         ret = sql_run(st, err);
     }
-    if (ret != 0 || acked_n <= c->replica.accepted_n)
+    if (ret != 0)
         return ret;
     c->replica.accepted_n = acked_n;
     memcpy(c->replica.own_chain, acked_chain, HASH_SIZE);

@@ -61,7 +61,9 @@ int city_heard(struct city *c, const struct id *replica, const uint32_t *streams
 int city_went_back(struct city *c, const struct id *replica, uint32_t stream, uint64_t seq, uint64_t n,
                    struct err *err);
 
-/* A replica knows answered more than this store: every n up to it counts as answered. Inside a group. */
+/* A replica knows answered more than this store: every n up to it counts as answered. Inside a group. E_PROTOCOL:
+ * more than CITY_ADOPT_MAX at once, which no computer was answered since any copy was made. */
+#define CITY_ADOPT_MAX (1u << 20)
 int city_adopt(struct city *c, const struct id *replica, uint64_t acked_n,
                const uint8_t acked_chain[HASH_SIZE], struct err *err);
 

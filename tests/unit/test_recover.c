@@ -300,6 +300,62 @@ static void test_recover__proof_freezes(void **state)
     (void)unlink(path);
 }
 
+/* ---- what a replica says of its answers ---- */
+
+static int adopt(struct fixture *f, uint64_t acked_n, const uint8_t chain[HASH_SIZE])
+{
+    int ret;
+
+    assert_int_equal(city_begin(f->back, NOW, &f->err), 0);
+    ret = city_adopt(f->back, &f->replica, acked_n, chain, &f->err);
+    if (ret == 0)
+        assert_int_equal(city_commit(f->back, &f->err), 0);
+    else
+        city_rollback(f->back);
+    return ret;
+}
+
+static struct replica_row replica_of(struct fixture *f)
+{
+    struct replica_row r;
+
+    assert_int_equal(city_replica_get(f->back, &f->replica, &r, &f->err), 0);
+    return r;
+}
+
+/* Its word for what it was answered is taken, with its chain at that place and none below; a smaller word later
+ * takes nothing back. */
+static void test_recover__adopts_answers(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t chain[HASH_SIZE], is[HASH_SIZE];
+
+    memset(chain, 5, sizeof chain);
+    assert_int_equal(adopt(f, 7, chain), 0);
+    assert_int_equal(replica_of(f).accepted_n, 7);
+    assert_int_equal(city_replica_chain(f->back, &f->replica, 7, is, &f->err), 0);
+    assert_memory_equal(is, chain, HASH_SIZE);
+    assert_int_equal(city_replica_chain(f->back, &f->replica, 6, is, &f->err), E_NOTFOUND);
+    chain[0]++;
+    assert_int_equal(adopt(f, 6, chain), 0);
+    assert_int_equal(replica_of(f).accepted_n, 7);
+    assert_int_not_equal(memcmp(replica_of(f).own_chain, chain, HASH_SIZE), 0);
+}
+
+/* A number that nobody can have been answered fills no store, and reaches no other replica's rows. */
+static void test_recover__adopts_no_endless_answers(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t chain[HASH_SIZE] = {5};
+
+    assert_int_equal(adopt(f, UINT64_MAX, chain), E_PROTOCOL);
+    assert_int_equal(adopt(f, CITY_ADOPT_MAX + 1, chain), E_PROTOCOL);
+    assert_true(f->err.text[0] != '\0');
+    assert_int_equal(replica_of(f).accepted_n, 0);
+    assert_int_equal(adopt(f, CITY_ADOPT_MAX, chain), 0);
+    assert_int_equal(replica_of(f).accepted_n, CITY_ADOPT_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +364,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recover__frozen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__where_others_stand, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__proof_freezes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__adopts_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__adopts_no_endless_answers, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
