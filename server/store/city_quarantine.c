@@ -71,13 +71,32 @@ int city_roles_since(struct city *c, const struct id *account, uint32_t stream, 
 
 /* ---- an act as it is kept ---- */
 
-/* The bytes of put_refusal(), decoded: BYTES must outlive the act. */
-static int read_act(struct city *c, struct arena *a, struct slice bytes, size_t n, struct act *ret)
+struct kept {
+    int64_t pos;
+    uint64_t last_n, at_n;
+    struct slice text, bytes; /* in the arena */
+};
+
+/* How many changes it has; 0: the row says what cannot be. */
+static size_t count_of(const struct kept *kept)
 {
+    uint64_t first_n = POS_LOW(kept->pos);
+
+    if (kept->last_n < first_n || kept->last_n - first_n >= ACT_MAX_CHANGES)
+        return 0;
+    if (kept->at_n < first_n || kept->at_n > kept->last_n)
+        return 0;
+    return (size_t)(kept->last_n - first_n + 1);
+}
+
+/* The bytes of put_refusal(), decoded: those of KEPT must outlive the act. */
+static int read_act(struct city *c, struct arena *a, const struct kept *kept, struct act *ret)
+{
+    size_t n = count_of(kept);
     struct change *changes = arena_zalloc(a, n * sizeof *changes);
     struct slice *own = arena_zalloc(a, n * sizeof *own), *sides = arena_zalloc(a, n * sizeof *sides);
     uint8_t(*hashes)[HASH_SIZE] = arena_alloc(a, n * HASH_SIZE);
-    struct rd r = rd_of(bytes);
+    struct rd r = rd_of(kept->bytes);
 
     if (changes == NULL || own == NULL || sides == NULL || hashes == NULL)
         return E_NOMEM;
@@ -98,14 +117,8 @@ static int read_act(struct city *c, struct arena *a, struct slice bytes, size_t 
                         .bytes = own,
                         .sides = sides,
                         .hashes = (const uint8_t(*)[HASH_SIZE])hashes};
-    return rd_left(&r) == 0 ? 0 : E_CORRUPT;
+    return n > 0 && rd_left(&r) == 0 ? 0 : E_CORRUPT;
 }
-
-struct kept {
-    int64_t pos;
-    uint64_t last_n, at_n;
-    struct slice text, bytes; /* in the arena */
-};
 
 /* The first one at FROM or behind, up to UPTO. 1, or 0 when there is none. */
 static int next_kept(struct city *c, struct arena *a, int64_t from, int64_t upto, struct kept *ret,
@@ -148,7 +161,7 @@ static int show(const struct listing *l, const struct replica_row *r, struct are
                             .at_n = kept->at_n,
                             .text = kept->text};
     struct act act;
-    int ret = read_act(l->city, a, kept->bytes, (size_t)(q.last_n - q.first_n + 1), &act);
+    int ret = read_act(l->city, a, kept, &act);
 
     if (ret != 0)
         return err_set(l->err, ret, NULL);
@@ -283,7 +296,7 @@ static int release(struct city *c, struct arena *a, const struct kept *kept, str
     uint64_t first_n = POS_LOW(kept->pos);
     struct judgement judged;
     struct act act;
-    int ret = read_act(c, a, kept->bytes, (size_t)(kept->last_n - first_n + 1), &act);
+    int ret = read_act(c, a, kept, &act);
 
     if (ret != 0)
         return err_set(err, ret, NULL);

@@ -1327,6 +1327,52 @@ static void test_city__retired(void **state)
     assert_whole(f);
 }
 
+/* What somebody, or the disk, did to the file beside us. */
+static void harm(struct fixture *f, const char *text)
+{
+    sqlite3 *db = store_db(city_store(f->city));
+
+    if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK || sqlite3_changes(db) == 0)
+        fail_msg("%s: %s", text, sqlite3_errmsg(db));
+}
+
+/* An act that cannot be read as it was kept is neither shown nor released. It can still be dropped. */
+static void test_city__kept_act_is_damaged(void **state)
+{
+    static const char *const harms[] = {
+        "UPDATE refusal SET bytes = x''",
+        "UPDATE refusal SET bytes = x'01000100'", /* no change */
+        "UPDATE refusal SET bytes = bytes || x'00'",
+        "UPDATE refusal SET last_n = last_n + 1",
+        "UPDATE refusal SET last_n = last_n - 1",
+        "UPDATE refusal SET last_n = last_n + 2305843009213693951",
+        "UPDATE refusal SET at_n = at_n + 1",
+        "UPDATE refusal SET at_n = at_n - 1",
+    };
+    struct fixture *f = *state;
+    uint64_t seq, n;
+    struct id id;
+
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->gy2.id, REPLICA_RETIRED, &f->err));
+    commit(f);
+    assert_int_equal(push(f, &f->gy2, opinion(f, &f->gy2, &id)), E_QUARANTINE);
+    seq = seq_of(f, GY);
+    for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+        begin(f);
+        harm(f, harms[i]);
+        assert_int_equal(city_quarantine_each(f->city, count_kept, NULL, &f->err), E_CORRUPT);
+        assert_int_equal(city_quarantine_release(f->city, &f->gy2.id, 0, &n, &f->err), E_CORRUPT);
+        assert_true(f->err.text[0] != '\0');
+        assert_int_equal(seq_of(f, GY), seq);
+        MUST(f, city_quarantine_drop(f->city, &f->gy2.id, 0, &n, &f->err));
+        assert_int_equal(n, 1);
+        city_rollback(f->city);
+    }
+    assert_int_equal(kept(f), 1);
+    assert_whole(f);
+}
+
 static struct city_cert cert_named(uint8_t name, uint8_t key, uint8_t authority)
 {
     struct city_cert c = {.not_after = NOW + name};
@@ -1945,6 +1991,7 @@ int main(void)
         TEST(test_city__refused_beats_kept),
         TEST(test_city__drop),
         TEST(test_city__retired),
+        TEST(test_city__kept_act_is_damaged),
         TEST(test_city__certificates),
         TEST(test_city__successor),
         TEST(test_city__successor_revoked),
