@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define FIELDS_MAX 8u
+#define CHINESE    3 /* bytes of one of its characters */
 
 static const struct {
     const char *code, *name, *letters;
@@ -132,34 +133,39 @@ static int seed_units(struct city *c, struct err *err)
     return ret;
 }
 
+/* 一 → 1 … 九 → 9; 0: AT begins with none of them. */
+static int digit_at(const char *at)
+{
+    static const char digits[] = "一二三四五六七八九";
+
+    for (int i = 0; i < 9; i++) {
+        if (strncmp(at, digits + i * CHINESE, CHINESE) == 0)
+            return i + 1;
+    }
+    return 0;
+}
+
 /* 第五届 → 5, 第十二届 → 12; the ordinal leads the 提案号. 0 when it cannot be read. */
 static int ordinal_of(const char *name)
 {
-    static const char *const digits[] = {"一", "二", "三", "四", "五", "六", "七", "八", "九"};
     const char *at = strstr(name, "第");
+    const char *end = at == NULL ? NULL : strstr(at, "届");
     int tens = 0;
     int value = 0;
 
-    if (at == NULL)
+    if (end == NULL)
         return 0;
-    for (at += strlen("第"); *at != '\0' && strncmp(at, "届", strlen("届")) != 0;) {
-        bool matched = false;
+    for (at += CHINESE; at < end; at += CHINESE) {
+        int digit = digit_at(at);
 
-        if (strncmp(at, "十", strlen("十")) == 0) {
+        if (strncmp(at, "十", CHINESE) == 0) {
             tens = value == 0 ? 10 : value * 10;
             value = 0;
-            at += strlen("十");
-            continue;
-        }
-        for (int i = 0; !matched && i < 9; i++) {
-            if (strncmp(at, digits[i], strlen(digits[i])) == 0) {
-                value = i + 1;
-                at += strlen(digits[i]);
-                matched = true;
-            }
-        }
-        if (!matched)
+        } else if (digit != 0) {
+            value = digit;
+        } else {
             return 0;
+        }
     }
     return tens + value;
 }

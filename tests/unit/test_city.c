@@ -482,6 +482,99 @@ static void test_city__create(void **state)
     assert_whole(f);
 }
 
+static int make_city(struct fixture *f, const char *term)
+{
+    struct city_options o = options(f);
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/other.db", f->dir);
+    return city_create(path, &o, term, &f->err);
+}
+
+static int see_term(void *ctx, struct row *row)
+{
+    *(int64_t *)ctx = row_int(row, "ordinal");
+    return 0;
+}
+
+/* The ordinal of the term of the city that was made beside ours; the file goes. */
+static int64_t ordinal_made(struct fixture *f)
+{
+    struct city_options o = options(f);
+    int64_t ordinal = 0;
+    struct city *made;
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/other.db", f->dir);
+    MUST(f, city_open(path, &o, &made, &f->err));
+    MUST(f, store_row_each(city_store(made), catalogue_kind_named("term"), see_term, &ordinal, &f->err));
+    city_close(made);
+    assert_int_equal(unlink(path), 0);
+    return ordinal;
+}
+
+/* The term is written as people write it, and numbered by that; another word leaves a file that the right one
+ * can still be put into. */
+static void test_city__terms(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t ordinal;
+    } terms[] = {{"第一届", 1}, {"第九届", 9}, {"第十届", 10}, {"第十二届", 12}, {"第二十届", 20}, {"第二十一届", 21}};
+    static const char *const wrong[] = {"", "五届", "第届", "第五", "第5届", "第五次届"};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(make_city(f, wrong[i]), E_INVALID);
+        assert_non_null(strstr(f->err.text, "第五届"));
+    }
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
+        MUST(f, make_city(f, terms[i].name));
+        assert_int_equal(ordinal_made(f), terms[i].ordinal);
+    }
+}
+
+/* What somebody, or the disk, did to the file beside us. */
+static void harm(struct fixture *f, const char *text)
+{
+    sqlite3 *db = store_db(city_store(f->city));
+
+    if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK || sqlite3_changes(db) == 0)
+        fail_msg("%s: %s", text, sqlite3_errmsg(db));
+}
+
+/* A file that does not say which ledger it is, or says it in a form of later, is not opened, and why is told. */
+static void test_city__not_opened(void **state)
+{
+    static const struct {
+        const char *harm, *mend;
+        int ret;
+    } cases[] = {
+        {"UPDATE meta SET value = value || x'00' WHERE name = 'ledger'",
+         "UPDATE meta SET value = substr(value, 1, 16) WHERE name = 'ledger'", E_CORRUPT},
+        {"UPDATE meta SET name = 'incarnation?' WHERE name = 'incarnation'",
+         "UPDATE meta SET name = 'incarnation' WHERE name = 'incarnation?'", E_NOTFOUND},
+        {"UPDATE meta SET value = '99' WHERE name = 'hash'", NULL, E_VERSION},
+    };
+    struct fixture *f = *state;
+    struct city_options o = options(f);
+    struct city *other;
+
+    o.hasher = NULL; /* as the file says */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        MUST(f, city_open(f->path, &o, &other, &f->err));
+        assert_ptr_equal(city_hasher(other), hasher_of(HASH_SM3));
+        city_close(other);
+        harm(f, cases[i].harm);
+        f->err = (struct err){.ret = 0};
+        assert_int_equal(city_open(f->path, &o, &other, &f->err), cases[i].ret);
+        assert_null(other);
+        assert_true(f->err.ret == cases[i].ret && f->err.text[0] != '\0');
+        if (cases[i].mend != NULL)
+            harm(f, cases[i].mend);
+    }
+}
+
 /* ---- enrolment ---- */
 
 static void test_city__enrol(void **state)
@@ -1327,15 +1420,6 @@ static void test_city__retired(void **state)
     assert_whole(f);
 }
 
-/* What somebody, or the disk, did to the file beside us. */
-static void harm(struct fixture *f, const char *text)
-{
-    sqlite3 *db = store_db(city_store(f->city));
-
-    if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK || sqlite3_changes(db) == 0)
-        fail_msg("%s: %s", text, sqlite3_errmsg(db));
-}
-
 /* An act that cannot be read as it was kept is neither shown nor released. It can still be dropped. */
 static void test_city__kept_act_is_damaged(void **state)
 {
@@ -1966,6 +2050,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_city__create),
+        TEST(test_city__terms),
+        TEST(test_city__not_opened),
         TEST(test_city__enrol),
         TEST(test_city__clerk_once),
         TEST(test_city__order),
