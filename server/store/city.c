@@ -177,18 +177,29 @@ static int get_id(struct store *s, const char *name, struct id *ret, struct err 
     return status;
 }
 
+static void add_stream(struct city *c, const struct stream_head *h)
+{
+    struct city_stream *s = &c->streams[c->n_streams++];
+
+    *s = (struct city_stream){.now = *h, .committed = *h};
+    buf_init(&s->head, HEAD_MAX);
+    buf_init(&s->signature, HEAD_MAX);
+    buf_init(&s->next_head, HEAD_MAX);
+    buf_init(&s->next_signature, HEAD_MAX);
+}
+
+struct loading {
+    struct city *city;
+    struct err *err;
+};
+
 static int on_stream(void *ctx, const struct stream_head *h)
 {
-    struct city *c = ctx;
+    const struct loading *l = ctx;
 
-    if (c->n_streams == CITY_STREAMS_MAX)
-        return E_CORRUPT;
-    c->streams[c->n_streams] = (struct city_stream){.now = *h, .committed = *h};
-    buf_init(&c->streams[c->n_streams].head, HEAD_MAX);
-    buf_init(&c->streams[c->n_streams].signature, HEAD_MAX);
-    buf_init(&c->streams[c->n_streams].next_head, HEAD_MAX);
-    buf_init(&c->streams[c->n_streams].next_signature, HEAD_MAX);
-    c->n_streams++;
+    if (l->city->n_streams == CITY_STREAMS_MAX)
+        return err_set(l->err, E_CORRUPT, "数据库中的数据流多于 %u 个", CITY_STREAMS_MAX);
+    add_stream(l->city, h);
     return 0;
 }
 
@@ -232,7 +243,8 @@ static void show_head(struct city_stream *s)
 
 static int load_streams(struct city *c, struct err *err)
 {
-    int ret = store_stream_each(c->store, on_stream, c, err);
+    struct loading l = {c, err};
+    int ret = store_stream_each(c->store, on_stream, &l, err);
 
     for (unsigned i = 0; ret == 0 && i < c->n_streams; i++) {
         ret = sign_head(c, &c->streams[i], err);
@@ -337,6 +349,8 @@ static const uint32_t first_streams[] = {STREAM_SHARED, STREAM_CITY, 431000, 431
                                          431021,        431022,      431023, 431024, 431025,
                                          431026,        431027,      431028, 431081};
 
+_Static_assert(sizeof first_streams / sizeof *first_streams <= CITY_STREAMS_MAX, "a city has room for them");
+
 static int start_streams(struct city *c, struct err *err)
 {
     int ret = 0;
@@ -346,8 +360,7 @@ static int start_streams(struct city *c, struct err *err)
 
         chain_start(c->hasher, h.stream, &c->ledger, h.hash);
         ret = store_stream_put(c->store, &h, err);
-        if (ret == 0)
-            ret = on_stream(c, &h);
+        add_stream(c, &h);
     }
     return ret;
 }

@@ -575,6 +575,21 @@ static void test_city__not_opened(void **state)
     }
 }
 
+/* More streams than a city has: nothing is cut off in silence. */
+static void test_city__too_many_streams(void **state)
+{
+    struct fixture *f = *state;
+    struct city_options o = options(f);
+    struct city *other;
+
+    harm(f, "INSERT INTO stream SELECT s.stream + 1000000 + t.stream, s.seq, s.hash, s.incarnation"
+            " FROM stream s, (SELECT stream FROM stream LIMIT 1) t");
+    f->err = (struct err){.ret = 0};
+    assert_int_equal(city_open(f->path, &o, &other, &f->err), E_CORRUPT);
+    assert_null(other);
+    assert_true(f->err.ret == E_CORRUPT && f->err.text[0] != '\0');
+}
+
 /* ---- enrolment ---- */
 
 static void test_city__enrol(void **state)
@@ -2052,6 +2067,7 @@ int main(void)
         TEST(test_city__create),
         TEST(test_city__terms),
         TEST(test_city__not_opened),
+        TEST(test_city__too_many_streams),
         TEST(test_city__enrol),
         TEST(test_city__clerk_once),
         TEST(test_city__order),
