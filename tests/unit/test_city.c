@@ -296,19 +296,28 @@ static int push_act(struct fixture *f, struct computer *k, const struct change *
     return refused ? err_from_code(refusals(f, k).code) : 0;
 }
 
+/* C as change N and act of its own, behind CHAIN. BYTES and SIDE are the act's. */
+static struct act prepared(struct fixture *f, struct change *c, uint64_t n, const uint8_t chain[HASH_SIZE],
+                           struct slice *bytes, struct slice *side)
+{
+    struct act act = {.changes = c, .n = 1, .bytes = bytes, .sides = side};
+    uint8_t at[HASH_SIZE];
+
+    c->n = n;
+    *bytes = packed(f, change_encode, c);
+    *side = packed(f, change_encode_side, c);
+    MUST(f, change_decode(&f->a, *bytes, *side, c));
+    memcpy(at, chain, HASH_SIZE);
+    MUST(f, act_prepare(&f->a, city_hasher(f->city), at, &act));
+    return act;
+}
+
 /* C as change N of computer K, behind CHAIN: whether it is known. */
 static int known(struct fixture *f, const struct computer *k, struct change c, uint64_t n, const uint8_t chain[HASH_SIZE])
 {
     struct slice bytes, side;
-    uint8_t at[HASH_SIZE];
-    struct act act = {.changes = &c, .n = 1, .bytes = &bytes, .sides = &side};
+    struct act act = prepared(f, &c, n, chain, &bytes, &side);
 
-    c.n = n;
-    bytes = packed(f, change_encode, &c);
-    side = packed(f, change_encode_side, &c);
-    MUST(f, change_decode(&f->a, bytes, side, &c));
-    memcpy(at, chain, HASH_SIZE);
-    MUST(f, act_prepare(&f->a, city_hasher(f->city), at, &act));
     return city_push_known(f->city, &k->id, &act, &f->err);
 }
 
@@ -732,6 +741,56 @@ static void test_city__seen_in_another_life(void **state)
     assert_field(f, &id, "demand", "换灯");
     assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "demand", value_str("拆灯"), seq_of(f, GY))), 0);
     assert_field(f, &id, "demand", "拆灯");
+}
+
+/* What he saw below that place he saw, and no more. */
+static void test_city__seen_in_both_lives(void **state)
+{
+    struct fixture *f = *state;
+    struct row **rows;
+    uint64_t seen;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seen = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"), seen)), 0);
+    begin(f);
+    MUST(f, city_restart(f->city, "磁盘损坏", &f->err));
+    MUST(f, city_recover_close(f->city, "wang", &f->err));
+    MUST(f, city_went_back(f->city, &f->gy2.id, GY, seq_of(f, GY), f->gy2.n + 1, &f->err));
+    commit(f);
+    assert_int_equal(push(f, &f->gy2, edit(f, &f->gy2, &id, "keywords", value_str("乙"), seen)), 0);
+    assert_field(f, &id, "keywords", "甲");
+    assert_int_equal(conflicts(f, &id, &rows), 1);
+    assert_whole(f);
+}
+
+/* Nothing is appended while a person looks at what came back: what is pushed, and what is kept aside, waits. */
+static void test_city__recovering(void **state)
+{
+    struct fixture *f = *state;
+    struct change c;
+    bool refused;
+    uint64_t n;
+    struct id id;
+
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->gy2.id, REPLICA_RETIRED, &f->err));
+    commit(f);
+    assert_int_equal(push(f, &f->gy2, opinion(f, &f->gy2, &id)), E_QUARANTINE);
+    begin(f);
+    MUST(f, city_restart(f->city, "磁盘损坏", &f->err));
+    c = opinion(f, &f->gy1, &id);
+    assert_int_equal(bring(f, &f->gy1, &c, 1, &refused), E_RECOVERING);
+    assert_int_equal(city_quarantine_release(f->city, &f->gy2.id, 0, &n, &f->err), E_RECOVERING);
+    city_rollback(f->city);
+    assert_false(city_recovering(f->city)); /* the life before goes on */
+    assert_int_equal(push(f, &f->gy1, c), 0);
+    begin(f);
+    MUST(f, city_quarantine_release(f->city, &f->gy2.id, 0, &n, &f->err));
+    commit(f);
+    assert_int_equal(n, 1);
+    assert_whole(f);
 }
 
 /* An equal value changes nothing; another field merges without a word. */
@@ -1297,6 +1356,93 @@ static void assert_late(struct fixture *f, const struct computer *k, uint64_t se
     assert_int_equal(own, n);
 }
 
+/* A county's account acts at its own county only, also when the city just had to do with it; kept aside, such an
+ * act, or one in nobody's name, is not released either. */
+static void test_city__account_of_another_county(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t n, first = f->zx.n + 1;
+    struct change c;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0); /* now its clerk is known */
+    c = opinion(f, &f->zx, &id);
+    c.actor = f->gy1.clerk;
+    assert_int_equal(push(f, &f->zx, c), E_ROLE);
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->zx.id, REPLICA_RETIRED, &f->err));
+    commit(f);
+    assert_int_equal(push(f, &f->zx, c), E_QUARANTINE);
+    c.actor = (struct id){{0}};
+    c.fields = NULL;
+    c.n_fields = 0;
+    (void)put(f, &c, "title", value_str("无名"));
+    assert_int_equal(push(f, &f->zx, c), E_QUARANTINE);
+    for (uint64_t i = 1; i <= 2; i++) {
+        begin(f);
+        assert_int_equal(city_quarantine_release(f->city, &f->zx.id, first + i, &n, &f->err), E_ROLE);
+        city_rollback(f->city);
+    }
+    assert_int_equal(kept(f), 2);
+    assert_whole(f);
+}
+
+/* More authors than the city remembers at once: each is judged by his own roles. */
+static void test_city__many_authors(void **state)
+{
+    struct fixture *f = *state;
+    struct id authors[66], id;
+    struct change c;
+    char login[16];
+    uint64_t seen;
+
+    for (size_t i = 0; i < 66; i++) {
+        (void)snprintf(login, sizeof login, "w%02zu", i);
+        authors[i] = account(f, login, i % 2 == 0 ? "county_clerk" : "county_lead", &seen);
+    }
+    for (size_t i = 0; i < 66; i++) {
+        c = opinion(f, &f->gy2, &id);
+        c.actor = authors[i];
+        assert_int_equal(push(f, &f->gy2, c), i % 2 == 0 ? 0 : E_ROLE);
+    }
+    switch_off(f, &authors[64]);
+    c = opinion(f, &f->gy2, &id);
+    c.actor = authors[64];
+    assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    assert_whole(f);
+}
+
+/* Who acts at the city has an account there, and one that is in use. */
+static void test_city__actor(void **state)
+{
+    struct fixture *f = *state;
+    struct change c = {.op = OP_CREATE, .kind = catalogue_kind_named("user_account")->tag, .stream = STREAM_CITY};
+    struct actor actor;
+
+    (void)put(f, &c, "login", value_str("huang"));
+    (void)put(f, &c, "name", value_str("老黄"));
+    (void)put(f, &c, "role", set_of("office"));
+    (void)put(f, &c, "active", value_int(1));
+    begin(f);
+    MUST(f, by_city(f, &by_system, &c));
+    commit(f);
+    MUST(f, city_actor(f->city, "huang", &actor, &f->err));
+    assert_true(id_eq(&actor.account, &c.record) && actor.side == SIDE_CITY && actor.site == SITE_CITY);
+    assert_int_equal(city_actor(f->city, "clerk", &actor, &f->err), E_NOTFOUND); /* two counties' */
+    assert_non_null(strstr(f->err.text, "clerk"));
+    assert_int_equal(city_actor(f->city, "nobody", &actor, &f->err), E_NOTFOUND);
+
+    c.op = OP_SET;
+    c.fields = NULL;
+    c.n_fields = 0;
+    (void)put(f, &c, "active", value_int(0));
+    begin(f);
+    MUST(f, by_city(f, &by_system, &c));
+    commit(f);
+    assert_int_equal(city_actor(f->city, "huang", &actor, &f->err), E_DENIED);
+    assert_non_null(strstr(f->err.text, "huang"));
+}
+
 /* What follows a kept act is kept with it; released in order, they stand, with their own bytes, once. */
 static void test_city__release(void **state)
 {
@@ -1345,7 +1491,7 @@ static void test_city__refused_beats_kept(void **state)
 {
     struct fixture *f = *state;
     uint64_t seen;
-    struct id wang = account(f, "wang", "county_clerk", &seen), ids[2], record = new_id(f);
+    struct id wang = account(f, "wang", "county_clerk", &seen), ids[2], record = new_id(f), kept_one;
     struct change bad = opinion(f, &f->gy2, &ids[0]);
     struct change c = opinion(f, &f->gy2, &ids[1]);
 
@@ -1357,9 +1503,14 @@ static void test_city__refused_beats_kept(void **state)
     c = blank(&f->gy2, "submission", OP_CREATE, &record);
     (void)put(f, &c, "source_opinions", (struct value){.type = V_IDS, .s = {ids[1].b, ID_SIZE}});
     assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    kept_one = record;
     record = new_id(f);
     c = blank(&f->gy2, "submission", OP_CREATE, &record);
     (void)put(f, &c, "source_opinions", (struct value){.type = V_IDS, .s = {ids[0].b, sizeof ids}});
+    assert_int_equal(push(f, &f->gy2, c), E_PARENT);
+    assert_false(refusals(f, &f->gy2).quarantined);
+    c = blank(&f->gy2, "submission", OP_SET, &kept_one);
+    (void)put(f, &c, "source_opinions", (struct value){.type = V_IDS, .s = {ids[0].b, ID_SIZE}});
     assert_int_equal(push(f, &f->gy2, c), E_PARENT);
     assert_false(refusals(f, &f->gy2).quarantined);
     assert_whole(f);
@@ -1650,6 +1801,141 @@ static void test_city__successor_revoked(void **state)
     assert_int_equal(succeed(f, &next, &third, 0, 0, 6), E_REVOKED);
 }
 
+/* Another's chain, another's id, another place, one that was revoked meanwhile: nothing is made. */
+static void test_city__successor_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct computer next = {.id = {{0x71}}}, last = {.id = {{0x72}}};
+    struct city_cert cert = cert_named(0x71, 4, 1);
+    struct succession s = {.predecessor = f->gy1.id, .successor = next.id, .cert = &cert};
+    struct own_point ahead = {.n = 9};
+    struct id id;
+    size_t agreed;
+    uint32_t k;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    begin(f);
+    s.agreed = own_at(f, &f->gy1, 1);
+    s.agreed.chain[0] ^= 1;
+    assert_int_equal(city_succeed(f->city, &s, &k, &f->err), E_FORK);
+    city_rollback(f->city);
+    MUST(f, city_agreed(f->city, &f->gy1.id, &ahead, 1, &agreed, &f->err));
+    assert_int_equal(agreed, 0); /* it was never answered */
+
+    assert_int_equal(succeed(f, &f->gy1, &next, 1, 0, 4), 0);
+    assert_int_equal(succeed(f, &f->gy1, &next, 0, 0, 4), E_DENIED);
+    assert_int_equal(succeed(f, &f->gy2, &next, 0, 0, 4), E_DENIED);
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &next.id, REPLICA_LOST, &f->err));
+    commit(f);
+    assert_int_equal(succeed(f, &f->gy1, &next, 1, 0, 4), E_DENIED);
+    assert_int_equal(succeed(f, &next, &last, 1, 0, 4), E_REVOKED);
+    assert_int_equal(succeed(f, &f->gy1, &last, 1, 0, 4), 0);
+}
+
+/* Who has a certificate does not fill the store with identities; those that were revoked make room. */
+static void test_city__successors_of_a_site(void **state)
+{
+    struct fixture *f = *state;
+    struct computer next, first = {.id = {{0x71}}};
+
+    for (uint8_t i = 0; i < 64; i++) {
+        next.id = (struct id){{0x71, i}};
+        assert_int_equal(succeed(f, &f->gy1, &next, 0, 0, 4), 0);
+    }
+    next.id = (struct id){{0x71, 64}};
+    assert_int_equal(succeed(f, &f->gy1, &next, 0, 0, 4), E_DENIED);
+    assert_true(strlen(f->err.text) > 0);
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &first.id, REPLICA_LOST, &f->err));
+    commit(f);
+    assert_int_equal(succeed(f, &f->gy1, &next, 0, 0, 4), 0);
+}
+
+/* ---- rows that were damaged ---- */
+
+/* A computer whose row cannot be read is nobody's: it shows no certificate and continues no chain. */
+static void test_city__damaged_replica(void **state)
+{
+    struct fixture *f = *state;
+    struct city_cert first = cert_named(7, 1, 1), second = cert_named(8, 1, 1), is;
+    uint8_t before[HASH_SIZE];
+    struct replica_row r;
+    struct id id;
+    struct change c = opinion(f, &f->gy1, &id);
+
+    begin(f);
+    MUST(f, city_cert_enrolled(f->city, &f->gy1.id, &first, &f->err));
+    commit(f);
+    MUST(f, city_replica_chain(f->city, &f->gy1.id, 0, before, &f->err));
+    harm(f, "UPDATE replica SET fingerprint = x'07', own_chain = x'00'");
+    assert_int_equal(shows(f, &first), 0); /* the other row still has it */
+    harm(f, "UPDATE certificate SET fingerprint = x'07', key = x'01', serial = hex(zeroblob(24))");
+    assert_int_equal(shows(f, &first), E_AUTH);
+    assert_int_equal(shows(f, &second), E_AUTH);
+    MUST(f, city_replica_get(f->city, &f->gy1.id, &r, &f->err));
+    MUST(f, city_cert_get(f->city, &r, &is, &f->err));
+    assert_int_equal(is.serial[0], '\0'); /* rather than the beginning of one */
+    assert_int_equal(known(f, &f->gy1, c, 1, before), E_CLOSED);
+}
+
+/* A line of successors without its first has no beginning. */
+static void test_city__damaged_line(void **state)
+{
+    struct fixture *f = *state;
+    struct computer next = {.id = {{0x71}}};
+    uint8_t chain[HASH_SIZE];
+
+    assert_int_equal(succeed(f, &f->gy1, &next, 0, 0, 4), 0);
+    harm(f, "DELETE FROM replica WHERE no = 1");
+    assert_int_equal(city_replica_chain(f->city, &next.id, 0, chain, &f->err), E_CORRUPT);
+    assert_int_equal(city_replica_chain(f->city, &f->gy1.id, 0, chain, &f->err), E_NOTFOUND);
+}
+
+/* What is said of a computer that is not there changes nothing. */
+static void test_city__no_such_replica(void **state)
+{
+    static const struct statement said = {.own_n = 1};
+    struct fixture *f = *state;
+    struct city_repair repair = {.no = 1};
+    struct slice head, signature;
+    const struct id id = {{0x99}};
+    const uint8_t secret[HASH_SIZE] = {9};
+    uint64_t seq;
+
+    begin(f);
+    assert_int_equal(city_replica_set_state(f->city, &id, REPLICA_LOST, &f->err), E_NOTFOUND);
+    assert_int_equal(city_replica_heard(f->city, &id, NOW, 0, &said, slice_str("?"), &f->err), E_NOTFOUND);
+    assert_int_equal(city_refused_ack(f->city, &id, 1, 1, &f->err), E_NOTFOUND);
+    assert_int_equal(city_repair_note(f->city, &id, NOW, &repair, &f->err), E_NOTFOUND);
+    assert_int_equal(city_went_back(f->city, &id, GY, 1, 1, &f->err), E_NOTFOUND);
+    assert_int_equal(city_token_add(f->city, STREAM_CITY, secret, NOW, &f->err), E_NOTFOUND);
+    commit(f);
+    assert_int_equal(city_head(f->city, 999999, &head, &signature, &seq), E_NOTFOUND);
+}
+
+/* Of what a computer reports the newest thousand are kept. */
+static void test_city__repairs(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t numbers[] = {1, 2, 3, 1000, 1002};
+    uint64_t n, ours;
+    msec_t last;
+
+    begin(f);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct city_repair r = {.no = numbers[i], .seq = 5, .at = 7, .stream = GY, .kind = 1,
+                                .how = numbers[i] == 3 ? 4 : 1, .record = f->member};
+
+        MUST(f, city_repair_note(f->city, &f->gy1.id, NOW + numbers[i], &r, &f->err));
+    }
+    commit(f);
+    MUST(f, city_repairs(city_store(f->city), &f->gy1.id, &n, &ours, &last, &f->err));
+    assert_int_equal(n, 3); /* 3, 1000 and 1002 */
+    assert_int_equal(ours, 1);
+    assert_true(last == NOW + 1002);
+}
+
 /* ---- bounds ---- */
 
 /* No act is larger than one frame can bring on: its readers would wait for ever. */
@@ -1832,6 +2118,32 @@ static void test_city__disk_full(void **state)
     assert_whole(f);
 }
 
+/* ---- the city's own acts ---- */
+
+/* In a stream that is none, and behind a change that only a computer can have made: nothing is written. */
+static void test_city__acts_of_the_city(void **state)
+{
+    struct fixture *f = *state;
+    struct change c = studio(f);
+    uint64_t before = seq_of(f, GY);
+
+    c.stream = 999999;
+    begin(f);
+    assert_int_equal(by_city(f, &by_system, &c), E_INTERNAL);
+    assert_non_null(strstr(f->err.text, "999999"));
+    city_rollback(f->city);
+    c = (struct change){.op = OP_SET, .kind = catalogue_kind_named("studio")->tag, .record = f->studio};
+    (void)put(f, &c, "name", value_str("新名"));
+    c.fields[0].saw_n = 1;
+    c.seen = before;
+    begin(f);
+    assert_int_equal(by_city(f, &by_system, &c), E_CONFLICT);
+    commit(f);
+    assert_int_equal(seq_of(f, GY), before);
+    assert_true(slice_eq(row_text(get(f, "studio", &f->studio), "name"), slice_str("惠民委员工作室")));
+    assert_whole(f);
+}
+
 /* ---- references ---- */
 
 /* An id made to look like a known record's is not taken for it. */
@@ -1901,6 +2213,43 @@ static void test_city__verify(void **state)
     assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
 }
 
+/* An entry gone from the middle, and a stream that says it stands where its log does not. */
+static void test_city__verify_finds_what_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    char text[160], name[32];
+    uint64_t seq;
+    struct id id;
+
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    seq = seq_of(f, GY);
+    assert_int_equal(push(f, &f->gy1, edit(f, &f->gy1, &id, "keywords", value_str("甲"), seq)), 0);
+    harm(f, "UPDATE stream SET hash = zeroblob(32) WHERE stream = 431081");
+    reopen(f);
+    assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
+    assert_non_null(strstr(f->err.text, "431081"));
+    (void)snprintf(text, sizeof text, "DELETE FROM log WHERE pos = %llu", (unsigned long long)((uint64_t)GY << 40 | seq));
+    harm(f, text);
+    assert_int_equal(city_verify(f->city, &f->err), E_CORRUPT);
+    (void)snprintf(name, sizeof name, "第 %llu 条", (unsigned long long)seq);
+    assert_non_null(strstr(f->err.text, name));
+}
+
+/* A daemon goes on writing beside who verifies: what it appends meanwhile is not taken for damage. */
+static void test_city__verify_beside_a_daemon(void **state)
+{
+    struct fixture *f = *state;
+    struct city_options o = options(f);
+    struct city *beside;
+    struct id id;
+
+    MUST(f, city_open(f->path, &o, &beside, &f->err));
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    MUST(f, city_verify(beside, &f->err));
+    city_close(beside);
+    assert_whole(f);
+}
+
 /* A row that somebody altered beside the log is found, by its kind. */
 static void test_city__verify_finds_an_altered_row(void **state)
 {
@@ -1941,6 +2290,53 @@ static void test_city__who_was_faster(void **state)
     MUST(f, city_replica_chain(f->city, &f->gy1.id, n, after, &f->err));
     assert_int_equal(known(f, &f->gy1, theirs, n + 1, after), 0);
     assert_int_equal(known(f, &f->gy1, theirs, n + 1, before), E_CLOSED); /* behind a change of its own */
+}
+
+/* A stranger, one that was revoked, and a number whose chain nobody brought back: none is told that it is there. */
+static void test_city__known_to_whom(void **state)
+{
+    struct fixture *f = *state;
+    struct computer stranger = f->gy1;
+    uint8_t before[HASH_SIZE], chain[HASH_SIZE] = {5};
+    struct id id;
+    struct change c = opinion(f, &f->gy1, &id);
+
+    MUST(f, city_replica_chain(f->city, &f->gy1.id, 0, before, &f->err));
+    stranger.id.b[0] ^= 1;
+    assert_int_equal(known(f, &stranger, c, 1, before), E_NOTFOUND);
+    begin(f);
+    MUST(f, city_restart(f->city, "磁盘损坏", &f->err));
+    MUST(f, city_adopt(f->city, &f->gy1.id, 3, chain, &f->err));
+    commit(f);
+    assert_int_equal(known(f, &f->gy1, c, 2, before), E_CLOSED);
+    assert_int_equal(known(f, &f->gy1, c, 4, chain), 0);
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->gy1.id, REPLICA_LOST, &f->err));
+    commit(f);
+    assert_int_equal(known(f, &f->gy1, c, 4, chain), E_REVOKED);
+}
+
+/* The chain that was made beforehand counts where it begins with the replica's, and nowhere else. */
+static void test_city__chain_guessed_wrongly(void **state)
+{
+    struct fixture *f = *state;
+    const struct hasher *h = city_hasher(f->city);
+    uint8_t wrong[HASH_SIZE] = {6}, want[HASH_SIZE], is[HASH_SIZE];
+    struct slice bytes, side;
+    struct act act;
+    bool refused;
+    struct id id;
+    struct change c = opinion(f, &f->gy1, &id);
+
+    act = prepared(f, &c, 1, wrong, &bytes, &side);
+    begin(f);
+    MUST(f, city_push_act(f->city, &f->gy1.id, &act, &refused, &f->err));
+    commit(f);
+    assert_false(refused);
+    MUST(f, city_replica_chain(f->city, &f->gy1.id, 0, want, &f->err));
+    own_chain_next(h, want, act.hashes[0]);
+    MUST(f, city_replica_chain(f->city, &f->gy1.id, 1, is, &f->err));
+    assert_memory_equal(is, want, HASH_SIZE);
 }
 
 /* ---- poison ---- */
@@ -2045,6 +2441,48 @@ static void test_city__poison(void **state)
     assert_int_equal(alerts(f), 2);
 }
 
+/* Another rule's alert on the same account, and one that somebody has cleared, is not this one. */
+static void test_city__poison_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct change c = opinion(f, &f->gy1, &poison);
+
+    die_merging(f, &f->gy1, c);
+    die_merging(f, &f->gy1, c);
+    reopen_marked(f);
+    assert_int_equal(push(f, &f->gy1, c), E_QUARANTINE);
+    assert_int_equal(alerts(f), 1);
+    harm(f, "UPDATE alert SET cleared_at = '2026-03-05T15:00:00+08:00'");
+    c = opinion(f, &f->gy1, &poison);
+    die_merging(f, &f->gy1, c);
+    die_merging(f, &f->gy1, c);
+    reopen_marked(f);
+    assert_int_equal(push(f, &f->gy1, c), E_QUARANTINE);
+    assert_int_equal(alerts(f), 2);
+}
+
+/* Without the office's own record nobody could be told: the act is not answered, and is told again. */
+static void test_city__poison_without_an_office(void **state)
+{
+    struct fixture *f = *state;
+    struct change c = opinion(f, &f->gy1, &poison);
+    bool refused;
+
+    die_merging(f, &f->gy1, c);
+    die_merging(f, &f->gy1, c);
+    reopen_marked(f);
+    harm(f, "UPDATE site SET code = '431999' WHERE code = '431021'");
+    begin(f);
+    assert_int_equal(bring(f, &f->gy1, &c, 1, &refused), E_CORRUPT);
+    assert_non_null(strstr(f->err.text, "431021"));
+    city_rollback(f->city);
+    harm(f, "UPDATE site SET code = '431021' WHERE code = '431999'");
+    f->gy1.n = 0;
+    assert_int_equal(push(f, &f->gy1, c), E_QUARANTINE);
+    assert_int_equal(alerts(f), 1);
+    assert_whole(f);
+}
+
 /* A life that ended for another reason condemns nothing. */
 static void test_city__marker_is_cleared(void **state)
 {
@@ -2073,6 +2511,8 @@ int main(void)
         TEST(test_city__order),
         TEST(test_city__conflict_once),
         TEST(test_city__seen_in_another_life),
+        TEST(test_city__seen_in_both_lives),
+        TEST(test_city__recovering),
         TEST(test_city__equal_and_other),
         TEST(test_city__delta),
         TEST(test_city__void_and_edit),
@@ -2089,6 +2529,9 @@ int main(void)
         TEST(test_city__quarantine),
         TEST(test_city__role_never_held),
         TEST(test_city__role_lost_in_sight),
+        TEST(test_city__account_of_another_county),
+        TEST(test_city__many_authors),
+        TEST(test_city__actor),
         TEST(test_city__release),
         TEST(test_city__refused_beats_kept),
         TEST(test_city__drop),
@@ -2097,17 +2540,30 @@ int main(void)
         TEST(test_city__certificates),
         TEST(test_city__successor),
         TEST(test_city__successor_revoked),
+        TEST(test_city__successor_refused),
+        TEST(test_city__successors_of_a_site),
+        TEST(test_city__damaged_replica),
+        TEST(test_city__damaged_line),
+        TEST(test_city__no_such_replica),
+        TEST(test_city__repairs),
         TEST(test_city__act_too_big),
         TEST(test_city__act_takes_too_much),
         TEST(test_city__rollback),
         TEST(test_city__rollback_without_reading),
         TEST(test_city__signature_fails),
         TEST(test_city__disk_full),
+        TEST(test_city__acts_of_the_city),
         TEST(test_city__reference_forged),
         TEST(test_city__verify),
         TEST(test_city__verify_finds_an_altered_row),
+        TEST(test_city__verify_finds_what_is_missing),
+        TEST(test_city__verify_beside_a_daemon),
         TEST(test_city__who_was_faster),
+        TEST(test_city__known_to_whom),
+        TEST(test_city__chain_guessed_wrongly),
         TEST(test_city__poison),
+        TEST(test_city__poison_is_told_again),
+        TEST(test_city__poison_without_an_office),
         TEST(test_city__marker_is_cleared),
     };
 
