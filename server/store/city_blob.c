@@ -55,7 +55,7 @@ static int is_gone(struct store *s, uint32_t stream, uint64_t seq, bool *ret, st
     arena_init(&a, ENTRY_BYTES);
     status = store_entry_get(s, stream, seq, &a, &e, err);
     if (status == 0) {
-        status = change_decode(&a, e.bytes, e.side, &c);
+        status = city_damaged(change_decode(&a, e.bytes, e.side, &c));
         if (status != 0)
             (void)err_set(err, status, NULL);
     }

@@ -6,6 +6,11 @@
 #define ENTRY_ARENA_MAX (8u << 20)
 #define DIGEST_META     "digest" /* form of the rows that were last counted whole */
 
+int city_damaged(int ret)
+{
+    return ret == E_MALFORMED ? E_CORRUPT : ret;
+}
+
 struct walk {
     struct city *c;
     struct arena a;
@@ -142,7 +147,7 @@ static int reapply(void *ctx, const struct entry *e)
     if (ret == 0)
         ret = verdict_decode(&w->a, e->verdict, &verdict);
     if (ret != 0)
-        return err_set(w->err, ret, "第 %llu 条内容损坏", (unsigned long long)e->seq);
+        return err_set(w->err, city_damaged(ret), "数据流 %u 第 %llu 条内容损坏", e->stream, (unsigned long long)e->seq);
     return store_apply(w->c->store, &w->a, &change, &verdict, e->seq, &row, w->err);
 }
 

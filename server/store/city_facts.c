@@ -107,7 +107,7 @@ static int read_withheld(struct city *c, uint64_t seq, uint32_t tag, bool *ret)
     arena_init(&a, ENTRY_MAX);
     status = store_entry_get(c->store, c->act_stream, seq, &a, &e, NULL);
     if (status == 0)
-        status = verdict_decode(&a, e.verdict, &v);
+        status = city_damaged(verdict_decode(&a, e.verdict, &v));
     if (status == 0)
         *ret = verdict_withholds(&v, tag);
     arena_release(&a);

@@ -137,6 +137,9 @@ int city_make(struct city *c, const char *kind_name, uint32_t stream, const stru
 /* An open alert on the account AUTHOR, or on the office of the present replica where there is no such. */
 int city_alert_poison(struct city *c, const struct id *author, struct err *err);
 
+/* RET of decoding what this store had written itself: what cannot be read there is damage, and nobody's mistake. */
+int city_damaged(int ret);
+
 /* Count the rows of a file that was made before they were summed. */
 int city_digest_first(struct city *c, struct err *err);
 

@@ -39,9 +39,9 @@ static int follow(void *ctx, const struct entry *entry)
     int ret = dup(&r->a, &e.bytes) | dup(&r->a, &e.side) | dup(&r->a, &e.verdict);
 
     if (ret == 0)
-        ret = change_decode(&r->a, e.bytes, e.side, &c);
+        ret = city_damaged(change_decode(&r->a, e.bytes, e.side, &c));
     if (ret == 0)
-        ret = verdict_decode(&r->a, e.verdict, &v);
+        ret = city_damaged(verdict_decode(&r->a, e.verdict, &v));
     if (ret == 0)
         ret = apply_entry(&r->a, r->row, &c, &v, e.seq, false);
     if (ret != 0)
@@ -107,9 +107,9 @@ static int read_act(struct city *c, struct arena *a, const struct kept *kept, st
         sides[i] = rd_bytes(&r, ACT_MAX_BYTES);
         if (r.bad)
             return E_CORRUPT;
-        status = change_decode(a, own[i], sides[i], &changes[i]);
+        status = city_damaged(change_decode(a, own[i], sides[i], &changes[i]));
         if (status != 0)
-            return status == E_NOMEM ? E_NOMEM : E_CORRUPT;
+            return status;
         change_hash(c->hasher, own[i], hashes[i]);
     }
     *ret = (struct act){.changes = changes,

@@ -2250,6 +2250,43 @@ static void test_city__verify_beside_a_daemon(void **state)
     assert_whole(f);
 }
 
+/* A log that cannot be read is damage, whoever comes upon it: no county's mistake, and no way to make the tables
+ * anew, which stay as they are. */
+static void test_city__damaged_log(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t before[HASH_SIZE], after[HASH_SIZE];
+    char text[160];
+    bool refused;
+    uint64_t seen, saw;
+    struct id wang = account(f, "wang", "county_lead", &seen), id;
+    struct change c = blank(&f->gy2, "user_account", OP_SET, &wang), next;
+
+    change_roles(f, &wang, "studio_user", "county_lead");
+    (void)put(f, &c, "name", value_str("老王"));
+    c.actor = wang;
+    c.seen = seen;
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), 0);
+    saw = f->gy1.n;
+    digest(f, before);
+    (void)snprintf(text, sizeof text, "UPDATE log SET verdict = x'00' WHERE pos IN (%llu, %llu)",
+                   (unsigned long long)((uint64_t)GY << 40 | seen),
+                   (unsigned long long)((uint64_t)GY << 40 | seq_of(f, GY)));
+    harm(f, text);
+    begin(f);
+    assert_int_equal(bring(f, &f->gy2, &c, 1, &refused), E_CORRUPT); /* which roles he had */
+    city_rollback(f->city);
+    next = edit(f, &f->gy1, &id, "keywords", value_str("甲"), seen);
+    next.fields[0].saw_n = saw;
+    begin(f);
+    assert_int_equal(bring(f, &f->gy1, &next, 1, &refused), E_CORRUPT); /* what its author saw */
+    city_rollback(f->city);
+    assert_int_equal(city_rebuild(f->city, &f->err), E_CORRUPT);
+    assert_non_null(strstr(f->err.text, "431021"));
+    digest(f, after);
+    assert_memory_equal(before, after, HASH_SIZE);
+}
+
 /* A row that somebody altered beside the log is found, by its kind. */
 static void test_city__verify_finds_an_altered_row(void **state)
 {
@@ -2558,6 +2595,7 @@ int main(void)
         TEST(test_city__verify_finds_an_altered_row),
         TEST(test_city__verify_finds_what_is_missing),
         TEST(test_city__verify_beside_a_daemon),
+        TEST(test_city__damaged_log),
         TEST(test_city__who_was_faster),
         TEST(test_city__known_to_whom),
         TEST(test_city__chain_guessed_wrongly),

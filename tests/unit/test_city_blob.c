@@ -286,12 +286,24 @@ static void test_city_blob__hash_that_is_none(void **state)
     }
 }
 
+/* Whose entry cannot be read any more is not known to be gone: that is damage, and said. */
+static void test_city_blob__damaged_entry(void **state)
+{
+    struct stores *s = *state;
+    struct city_blob_counts counts;
+
+    harm(s, "UPDATE log SET bytes = x'00' WHERE pos = (431021 << 40) + (SELECT created_seq FROM attachment)");
+    s->err = (struct err){.ret = 0};
+    assert_int_equal(city_blob_count(city_store(s->city), NULL, &counts, &s->err), E_CORRUPT);
+    assert_true(s->err.text[0] != '\0');
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_city_blob__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(offers_refused), TEST(offered_again), TEST(limits), TEST(the_citys_own), TEST(losses),
-        TEST(read_by_whom),   TEST(hash_that_is_none),
+        TEST(offers_refused), TEST(offered_again),     TEST(limits),        TEST(the_citys_own), TEST(losses),
+        TEST(read_by_whom),   TEST(hash_that_is_none), TEST(damaged_entry),
     };
 
     return disk_vfs_register() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
