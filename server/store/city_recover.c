@@ -163,7 +163,7 @@ int city_hash_at(struct city *c, uint32_t stream, uint64_t seq, uint8_t ret[HASH
     return status;
 }
 
-/* Where the life INCARNATION ended; an unknown one ended no later than the last. 1: found. */
+/* Where the life INCARNATION ended; an unknown one ended no later than the last. */
 static int end_of(struct city *c, const struct id *incarnation, uint32_t stream, uint64_t *ret,
                   struct err *err)
 {
@@ -176,7 +176,7 @@ static int end_of(struct city *c, const struct id *incarnation, uint32_t stream,
     if (status == 1)
         *ret = (uint64_t)sqlite3_column_int64(st, 0);
     sql_done(st);
-    return status;
+    return status < 0 ? status : 0;
 }
 
 static int same_hash(struct city *c, const struct city_cursor *at, bool *ret, struct err *err)
@@ -210,12 +210,10 @@ static int stand_elsewhere(struct city *c, const struct city_cursor *at, uint64_
 {
     uint64_t end = own;
     bool same = false;
-    int status = c->recovering != 0 ? 1 : end_of(c, &at->incarnation, at->stream, &end, err);
+    int status = c->recovering != 0 ? 0 : end_of(c, &at->incarnation, at->stream, &end, err);
 
-    if (status < 0)
+    if (status != 0)
         return status;
-    if (status == 0)
-        return stand_here(c, at, own, ret, err);
     if (at->seq <= end) {
         status = same_hash(c, at, &same, err);
         if (status != 0)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #define SITE 431021u
 #define NOW  1770000000000u
@@ -300,6 +301,220 @@ static void test_recover__proof_freezes(void **state)
     (void)unlink(path);
 }
 
+/* ---- heads and entries that do not fit ---- */
+
+/* H as the city signs it, in F's memory. */
+static void sign(struct fixture *f, const struct head *h, struct slice *ret_head, struct slice *ret_signature)
+{
+    struct signer signer = toy_signer();
+    struct buf bytes, message, signature;
+
+    buf_init(&bytes, 4096);
+    buf_init(&message, 4096);
+    buf_init(&signature, 4096);
+    head_encode(&bytes, h);
+    head_to_sign(&message, h);
+    assert_int_equal(signer.sign(signer.ctx, buf_slice(&message), &signature), 0);
+    *ret_head = (struct slice){arena_dup(&f->a, bytes.p, bytes.len), bytes.len};
+    *ret_signature = (struct slice){arena_dup(&f->a, signature.p, signature.len), signature.len};
+    buf_release(&bytes);
+    buf_release(&message);
+    buf_release(&signature);
+}
+
+static struct head head_of(struct fixture *f)
+{
+    struct head h;
+
+    assert_int_equal(head_decode(f->head, &h), 0);
+    return h;
+}
+
+/* N entries from INDEX on kept aside as of SEQ of STREAM; taken from FROM up to HEAD: the word. */
+static int refill(struct fixture *f, size_t index, size_t n, uint32_t stream, uint64_t seq, uint64_t from,
+                  const struct head *h)
+{
+    struct slice head, signature;
+    uint64_t taken = 1;
+    int word = 0;
+
+    sign(f, h, &head, &signature);
+    assert_int_equal(city_begin(f->back, NOW, &f->err), 0);
+    assert_int_equal(city_refill_put(f->back, &f->replica, stream, seq, f->entries + index, n, &f->err), 0);
+    assert_int_equal(city_refill_take(f->back, &f->replica, stream, from, head, signature, &taken, &word, &f->err), 0);
+    assert_int_equal(city_commit(f->back, &f->err), 0);
+    assert_true(word == 0 || taken == 0);
+    return word;
+}
+
+static uint64_t refused(struct fixture *f)
+{
+    struct city_recovery r;
+
+    assert_int_equal(city_recovery(f->back, &r, &f->err), 0);
+    return r.refused;
+}
+
+/* A head of another stream or ledger, or none at all, well signed as it may be, proves nothing of this one. */
+static void test_recover__heads_of_something_else(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = seq_of(f->back), n;
+    struct head h = head_of(f);
+
+    h.stream = 431081;
+    assert_int_equal(refill(f, 0, f->n, SITE, f->from, f->from, &h), E_AUTH);
+    h = head_of(f);
+    h.ledger.b[0] ^= 1;
+    assert_int_equal(refill(f, 0, f->n, SITE, f->from, f->from, &h), E_AUTH);
+    assert_int_equal(hand_back(f, slice_str("no head"), f->signature, &n), E_AUTH);
+    assert_int_equal(refused(f), 3);
+    assert_int_equal(seq_of(f->back), before);
+    h = head_of(f);
+    assert_int_equal(refill(f, 0, f->n, SITE, f->from, f->from, &h), 0);
+    assert_int_equal(seq_of(f->back), seq_of(f->city));
+}
+
+/* One missing before, between or behind, one of another stream, or a beginning that is not here: nothing of it. */
+static void test_recover__entries_with_a_gap(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = seq_of(f->back);
+    struct head h = head_of(f), other = h;
+
+    assert_int_equal(refill(f, 1, f->n - 1, SITE, f->from + 1, f->from, &h), E_CORRUPT);
+    assert_int_equal(refill(f, 0, f->n - 1, SITE, f->from, f->from, &h), E_AUTH);
+    assert_int_equal(refill(f, 1, f->n - 1, SITE, f->from + 1, f->from + 1, &h), E_NOTFOUND);
+    other.stream = 431081;
+    other.seq = f->n;
+    assert_int_equal(refill(f, 0, f->n, 431081, 1, 1, &other), E_CORRUPT);
+    assert_int_equal(refused(f), 4);
+    assert_int_equal(seq_of(f->back), before);
+    assert_int_equal(refill(f, 0, f->n, SITE, f->from, f->from, &h), 0);
+    assert_int_equal(city_verify(f->back, &f->err), 0);
+}
+
+/* ---- cursors ---- */
+
+/* Below the end of a life that is over the hash tells. Where it differs nothing certain is shared, and who stands
+ * there goes back to the beginning, once the recovery is closed. */
+static void test_recover__below_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct city_cursor at = {.stream = SITE, .seq = f->from - 1, .incarnation = city_incarnation(f->city)};
+    struct city_stand stand;
+    struct entry e;
+
+    assert_int_equal(store_entry_get(city_store(f->city), SITE, at.seq, &f->a, &e, &f->err), 0);
+    memcpy(at.hash, e.hash, HASH_SIZE);
+    for (int closed = 0; closed < 2; closed++) {
+        assert_int_equal(city_stand(f->back, &at, &stand, &f->err), 0);
+        assert_int_equal(stand.place, PLACE_SAME);
+        assert_false(stand.back);
+        at.hash[0] ^= 1;
+        assert_int_equal(city_stand(f->back, &at, &stand, &f->err), 0);
+        assert_int_equal(stand.place, PLACE_OTHER_LIFE);
+        assert_int_equal(stand.back, closed);
+        assert_int_equal(stand.back_to, 0);
+        at.hash[0] ^= 1;
+        if (!closed)
+            close_recovery(f);
+    }
+    at.stream = 999999;
+    assert_int_equal(city_stand(f->back, &at, &stand, &f->err), E_DENIED);
+}
+
+/* A place whose entry is gone from the log is not judged by what is left. */
+static void test_recover__place_without_an_entry(void **state)
+{
+    struct fixture *f = *state;
+    struct city_cursor at = {.stream = SITE, .seq = f->from - 1, .incarnation = city_incarnation(f->city)};
+    struct city_stand stand;
+
+    assert_int_equal(sqlite3_exec(store_db(city_store(f->back)), "DELETE FROM log WHERE pos >> 40 = 431021",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(city_stand(f->back, &at, &stand, &f->err), E_NOTFOUND);
+    at.incarnation = city_incarnation(f->back);
+    assert_int_equal(city_stand(f->back, &at, &stand, &f->err), E_NOTFOUND);
+}
+
+/* Without the city's key nobody's head is believed, its own neither. */
+static void test_recover__no_key(void **state)
+{
+    struct fixture *f = *state;
+    struct city_options o = options();
+    struct city_cursor at = {.stream = SITE, .seq = seq_of(f->city), .incarnation = city_incarnation(f->city),
+                             .head = f->head, .signature = f->signature};
+    struct city_stand stand;
+    struct city *blind;
+
+    o.verifier = (struct verifier){.verify = NULL};
+    assert_int_equal(city_open(f->copy, &o, &blind, &f->err), 0);
+    assert_int_equal(city_stand(blind, &at, &stand, &f->err), 0);
+    assert_int_equal(stand.shown, 0);
+    assert_true(stand.ask_from > stand.ask_upto);
+    city_close(blind);
+}
+
+/* ---- the file of heads ---- */
+
+static int see_filed(void *ctx, const struct recover_stream *s)
+{
+    if (s->stream == SITE)
+        *(struct recover_stream *)ctx = *s;
+    return 0;
+}
+
+/* The file beside the store keeps what the life before had reached while that is looked at, and follows the store
+ * again afterwards. A store that is older than it says is noticed. */
+static void test_recover__heads_file(void **state)
+{
+    struct fixture *f = *state;
+    struct city_options o = options();
+    struct recover_stream at = {.seq = 0};
+    uint64_t reached = seq_of(f->city), end;
+    struct city *city;
+    char old[128], heads[128];
+
+    (void)snprintf(old, sizeof old, "%s/old", f->dir);
+    (void)snprintf(heads, sizeof heads, "%s/heads", f->dir);
+    assert_int_equal(store_copy(f->copy, old, &f->err), 0); /* it recovers */
+    o.heads = heads;
+    assert_int_equal(city_open(f->live, &o, &city, &f->err), 0);
+    assert_false(city_is_behind(city, &f->err)); /* nothing is filed yet */
+    assert_int_equal(make_account(city, "three", &f->err), 0);
+    reached++;
+    assert_false(city_is_behind(city, &f->err));
+    city_close(city);
+
+    assert_int_equal(city_open(old, &o, &city, &f->err), 0);
+    end = seq_of(city);
+    assert_false(city_is_behind(city, &f->err)); /* known, and being mended */
+    assert_int_equal(city_begin(city, NOW, &f->err), 0);
+    assert_int_equal(city_restart(city, "又试", &f->err), 0);
+    assert_int_equal(city_commit(city, &f->err), 0);
+    assert_int_equal(city_recover_streams(city, see_filed, &at, &f->err), 0);
+    assert_true(at.seq == end && at.filed == reached);
+    assert_int_equal(city_begin(city, NOW, &f->err), 0);
+    assert_int_equal(city_recover_close(city, "wang", &f->err), 0);
+    assert_int_equal(city_recover_close(city, "wang", &f->err), E_STATE);
+    assert_int_equal(city_commit(city, &f->err), 0);
+    assert_int_equal(city_recover_streams(city, see_filed, &at, &f->err), 0);
+    assert_int_equal(at.filed, end);
+    city_close(city);
+
+    assert_int_equal(city_open(f->live, &o, &city, &f->err), 0);
+    assert_int_equal(make_account(city, "four", &f->err), 0);
+    city_close(city);
+    assert_int_equal(city_open(old, &o, &city, &f->err), 0);
+    assert_true(city_is_behind(city, &f->err));
+    assert_int_equal(f->err.ret, E_RECOVERING);
+    assert_non_null(strstr(f->err.text, "431021"));
+    city_close(city);
+    (void)unlink(old);
+    (void)unlink(heads);
+}
+
 /* ---- what a replica says of its answers ---- */
 
 static int adopt(struct fixture *f, uint64_t acked_n, const uint8_t chain[HASH_SIZE])
@@ -364,6 +579,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recover__frozen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__where_others_stand, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__proof_freezes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__heads_of_something_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__entries_with_a_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__below_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__place_without_an_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__no_key, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__heads_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__adopts_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__adopts_no_endless_answers, setup, teardown),
     };
