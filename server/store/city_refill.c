@@ -245,20 +245,10 @@ static int raise_counters(struct city *c, const struct found *f, struct err *err
     return ret;
 }
 
-/* Another replica may have handed the same back meanwhile: what is here must be the same. */
-static int is_here(struct walk *w, const struct found *f, bool *ret)
+/* Another replica may have handed the same back meanwhile. */
+static bool is_here(struct walk *w, const struct found *f)
 {
-    const struct city_stream *s = city_stream(w->c, w->stream);
-    uint8_t hash[HASH_SIZE];
-    int status;
-
-    *ret = f->e.seq <= s->now.seq;
-    if (!*ret)
-        return 0;
-    status = city_hash_at(w->c, w->stream, f->e.seq, hash, w->err);
-    if (status != 0)
-        return status;
-    return memcmp(hash, f->e.hash, HASH_SIZE) == 0 ? 0 : E_CORRUPT;
+    return f->e.seq <= city_stream(w->c, w->stream)->now.seq;
 }
 
 static int take_one(void *ctx, const struct found *f)
@@ -267,11 +257,10 @@ static int take_one(void *ctx, const struct found *f)
     struct city *c = w->c;
     struct city_stream *s = city_stream(c, w->stream);
     struct row *row;
-    bool here;
-    int ret = is_here(w, f, &here);
+    int ret;
 
-    if (ret != 0 || here)
-        return ret;
+    if (is_here(w, f))
+        return 0;
     ret = store_entry_append(c->store, &f->e, &f->c, w->err);
     if (ret == 0)
         ret = store_apply(c->store, &w->a, &f->c, &f->v, f->e.seq, &row, w->err);
@@ -418,10 +407,25 @@ static int take_late(struct walk *w, uint32_t no, uint64_t from, uint64_t upto)
 
 /* ---- taking ---- */
 
-/* Nothing is written before the whole way to the signed head was walked. */
+/* Lives that are over may have gone different ways: what is here of one is not another's. */
+static int agrees(void *ctx, const struct found *f)
+{
+    struct walk *w = ctx;
+    uint8_t hash[HASH_SIZE];
+    int status;
+
+    if (!is_here(w, f))
+        return 0;
+    status = city_hash_at(w->c, w->stream, f->e.seq, hash, w->err);
+    if (status != 0)
+        return status;
+    return memcmp(hash, f->e.hash, HASH_SIZE) == 0 ? 0 : E_CORRUPT;
+}
+
+/* Nothing is written before the whole way to the signed head was walked. What comes late takes no places. */
 static int prove(struct walk *w, uint32_t no, uint64_t from, const struct head *h)
 {
-    int ret = walk(w, no, from, h->seq, NULL, NULL);
+    int ret = walk(w, no, from, h->seq, w->c->recovering != 0 ? agrees : NULL, w);
 
     if (ret != 0)
         return ret;

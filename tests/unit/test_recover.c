@@ -2,6 +2,7 @@
 #include "server/store/city_recover.h"
 
 #include "common/crypto/hash.h"
+#include "common/ledger/change.h"
 #include "common/ledger/store.h"
 #include "tests/lib/toy.h"
 
@@ -394,6 +395,31 @@ static void test_recover__entries_with_a_gap(void **state)
     assert_int_equal(city_verify(f->back, &f->err), 0);
 }
 
+/* Two lives that are over may have gone different ways: what contradicts the entries that are back already is
+ * refused like a forgery, and told the city's people. */
+static void test_recover__another_life_was_faster(void **state)
+{
+    struct fixture *f = *state;
+    const struct hasher *hasher = city_hasher(f->city);
+    struct refilled *last = &f->entries[f->n - 1];
+    uint8_t bytes_hash[HASH_SIZE], before[HASH_SIZE], after[HASH_SIZE];
+    struct head h = head_of(f);
+    struct entry e;
+    uint64_t n;
+
+    assert_int_equal(hand_back(f, f->head, f->signature, &n), 0);
+    assert_int_equal(store_projection_digest(city_store(f->back), hasher, before, &f->err), 0);
+    assert_int_equal(store_entry_get(city_store(f->city), SITE, h.seq - 1, &f->a, &e, &f->err), 0);
+    last->received_at++;
+    change_hash(hasher, last->bytes, bytes_hash);
+    chain_next(hasher, e.hash, h.seq, last->received_at, last->verdict, bytes_hash, h.hash);
+    assert_int_equal(refill(f, 0, f->n, SITE, f->from, f->from, &h), E_CORRUPT);
+    assert_int_equal(refused(f), 1);
+    assert_int_equal(store_projection_digest(city_store(f->back), hasher, after, &f->err), 0);
+    assert_memory_equal(before, after, HASH_SIZE);
+    assert_int_equal(city_verify(f->back, &f->err), 0);
+}
+
 /* ---- cursors ---- */
 
 /* Below the end of a life that is over the hash tells. Where it differs nothing certain is shared, and who stands
@@ -581,6 +607,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recover__proof_freezes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__heads_of_something_else, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__entries_with_a_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_recover__another_life_was_faster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__below_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__place_without_an_entry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_recover__no_key, setup, teardown),
