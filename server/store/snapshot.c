@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define ENTRIES_MAX 64u /* of open conflicts in one slice: two each */
+#define ENTRIES_MAX 64u /* of open conflicts in one slice, two each: it ends before there are more */
 #define ROW_MAX     (WIRE_BODY_MAX - 4096u)
 
 struct reading {
@@ -14,7 +14,7 @@ struct reading {
     struct buf plain, row;
     struct id last; /* of the rows read of the present kind */
     uint32_t kind;
-    uint64_t entries[2 * ENTRIES_MAX];
+    uint64_t entries[ENTRIES_MAX];
     unsigned n_entries;
     bool full;
     int failed; /* a row could not be added: E_* */
@@ -36,7 +36,7 @@ static uint32_t place_kind(const uint8_t place[WIRE_PLACE_SIZE])
 static void note_conflict(struct reading *x, const struct row *row)
 {
     if (strcmp(row->kind->name, "conflict") != 0 || row_text(row, "winner").len > 0 ||
-        row_voided(row) || x->n_entries + 2 > 2 * ENTRIES_MAX)
+        row_voided(row))
         return;
     x->entries[x->n_entries++] = (uint64_t)row_int(row, "later_seq");
     x->entries[x->n_entries++] = (uint64_t)row_int(row, "stands_seq");

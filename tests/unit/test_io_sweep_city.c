@@ -7,8 +7,10 @@
 #include <cmocka.h>
 
 #include "common/crypto/hash.h"
+#include "common/ledger/sql.h"
 #include "common/wire/body.h"
 #include "server/store/city_blob.h"
+#include "server/store/city_bundle.h"
 #include "server/store/city_recover.h"
 #include "server/store/snapshot.h"
 #include "server/store/tell.h"
@@ -31,6 +33,21 @@ static int open_again(struct stores *s, struct err *err)
     city_close(s->city);
     s->city = NULL;
     return city_open("city/city.db", &o, &s->city, err);
+}
+
+/* As a file of before the rows were summed. */
+static void forget_sums(struct stores *s)
+{
+    MUST(s, store_begin(city_store(s->city), &s->err));
+    MUST(s, sql_exec(store_db(city_store(s->city)), "DELETE FROM meta WHERE name = 'digest'", &s->err));
+    MUST(s, store_digest_clear(city_store(s->city), &s->err));
+    MUST(s, store_commit(city_store(s->city), &s->err));
+}
+
+/* As a file whose tables another version made. */
+static void forget_tables(struct stores *s)
+{
+    MUST(s, store_meta_put_int(city_store(s->city), STORE_STALE, 1, &s->err));
 }
 
 static int create(struct stores *s, struct err *err)
@@ -223,6 +240,32 @@ static void load_late(struct stores *s)
     stores_load(s, AT_B);
 }
 
+static int role(struct stores *s, const char *roles, struct err *err)
+{
+    return stores_act(s, "user_account", OP_SET, &s->clerk, "", STORES_SITE, PAIRS("role", roles), err);
+}
+
+static int take_role(struct stores *s, struct err *err)
+{
+    return role(s, "studio_user", err);
+}
+
+static int give_role(struct stores *s, struct err *err)
+{
+    return role(s, "county_clerk,county_lead,studio_user", err);
+}
+
+/* The clerk at B does what he may no longer do, and has not seen that. */
+static void load_demoted(struct stores *s)
+{
+    stores_sync(s, AT_B);
+    MUST(s, stores_group(s, take_role, &s->err));
+    move(s, AT_B, 3, "verifying");
+    MUST(s, stores_write(s, AT_B, "opinion", OP_TRANSITION, &s->opinion[3], "local_handling",
+                         PAIRS("handler_unit", "住建局", "due_on", "2026-04-01"), &s->err));
+    stores_load(s, AT_B);
+}
+
 static int each_refusal(void *ctx, const struct refusal *r)
 {
     uint64_t *n = ctx;
@@ -253,6 +296,7 @@ static int retire_b(struct stores *s, struct err *err)
 
 static void load_retired(struct stores *s)
 {
+    MUST(s, stores_group(s, give_role, &s->err));
     stores_sync(s, AT_B);
     MUST(s, stores_group(s, retire_b, &s->err));
     MUST(s, stores_write_opinion(s, AT_B, &s->opinion[5], &s->err));
@@ -322,7 +366,7 @@ static int city_acts_group(struct stores *s, struct err *err)
 
 static int note_repair(struct stores *s, struct err *err)
 {
-    struct city_repair r = {.no = 1, .seq = 5, .at = 7, .stream = STORES_SITE, .kind = 1, .how = 4,
+    struct city_repair r = {.no = 1001, .seq = 5, .at = 7, .stream = STORES_SITE, .kind = 1, .how = 4,
                             .record = s->opinion[0]};
     uint64_t n, ours;
     msec_t last;
@@ -334,6 +378,36 @@ static int note_repair(struct stores *s, struct err *err)
 static int note_repair_group(struct stores *s, struct err *err)
 {
     return stores_group(s, note_repair, err);
+}
+
+/* ---- bundles ---- */
+
+static int bundle(struct stores *s, struct err *err)
+{
+    const struct city_bundle b = {.hello = slice_str("hello"), .certificate = slice_str("certificate"),
+                                  .at = s->now, .renewed = slice_str("renewed"), .renewed_until = s->now + 1,
+                                  .renewed_print = {7}, .blobs = slice_str("blobs")};
+    struct city_bundle is;
+    struct replica_row r;
+    struct arena a;
+    int ret = city_replica_get(s->city, &s->replica[AT_A], &r, err);
+
+    arena_init(&a, 4096);
+    if (ret == 0)
+        ret = city_bundle_put(s->city, &r, &b, err);
+    if (ret == 0)
+        ret = city_bundle_get(s->city, &r, &a, &is, err);
+    if (ret == 0)
+        assert_true(slice_eq(is.hello, b.hello) && slice_eq(is.certificate, b.certificate) &&
+                    slice_eq(is.renewed, b.renewed) && slice_eq(is.blobs, b.blobs) &&
+                    is.renewed_print[0] == 7);
+    arena_release(&a);
+    return ret;
+}
+
+static int bundle_group(struct stores *s, struct err *err)
+{
+    return stores_group(s, bundle, err);
 }
 
 /* ---- attachments ---- */
@@ -586,6 +660,8 @@ static void put_back_and_close(struct stores *s)
 
 static const struct step daily[] = {
     {"open", NULL, open_again, STEP_WHOLE},
+    {"open without sums", forget_sums, open_again, STEP_PARTS},
+    {"open with old tables", forget_tables, open_again, STEP_PARTS | STEP_LONG},
     {"create", NULL, create, STEP_LONG},
     {"enrol", NULL, enrol_group, STEP_WHOLE},
     {"certificates", NULL, certify_group, STEP_WHOLE},
@@ -596,6 +672,7 @@ static const struct step daily[] = {
     {"attachment held", NULL, hold_group, STEP_WHOLE},
     {"push conflicts", load_late, push_b, STEP_WHOLE},
     {"refusals", NULL, acknowledge_group, STEP_WHOLE},
+    {"push of lost roles", load_demoted, push_b, STEP_WHOLE},
     {"successor", NULL, succeed_group, STEP_WHOLE},
     {"successor lost", NULL, give_up_group, STEP_WHOLE},
     {"push of a retired one", load_retired, push_b, STEP_WHOLE},
@@ -603,6 +680,7 @@ static const struct step daily[] = {
     {"drop", NULL, drop_group, STEP_WHOLE},
     {"acts of the city", NULL, city_acts_group, STEP_WHOLE},
     {"repair noted", NULL, note_repair_group, STEP_WHOLE},
+    {"bundle", NULL, bundle_group, STEP_WHOLE},
     {"slices", NULL, read_slices, STEP_WHOLE},
     {"tell", NULL, tell, STEP_WHOLE},
     {"verify", NULL, verify, STEP_LONG},

@@ -233,6 +233,76 @@ static void test_repair__false_rows(void **state)
     assert_int_equal(newest_how(s), 0);
 }
 
+/* ---- what the city is asked ---- */
+
+static struct server_told ask_city(struct stores *s, const struct tell_ask *ask)
+{
+    struct server_told told;
+
+    s->err = (struct err){.ret = 0};
+    tell_answer(city_store(s->city), ask, &s->arena, &told, &s->err);
+    assert_int_equal(told.ret, s->err.ret);
+    return told;
+}
+
+/* A kind that this city does not know, and one that goes to nobody, were not told either. */
+static void test_repair__kinds_not_told(void **state)
+{
+    struct stores *s = *state;
+    struct tell_ask ask = {.stream = STORES_SITE, .kind = 9999};
+
+    assert_int_equal(ask_city(s, &ask).ret, E_VERSION);
+    for (unsigned i = 0; i < catalogue_n_kinds; i++) {
+        ask.kind = catalogue_kinds[i]->tag;
+        assert_int_equal(ask_city(s, &ask).ret, catalogue_kinds[i]->stream == STREAM_RULE_NONE ? E_VERSION : 0);
+    }
+    ask.stream = 999999;
+    assert_int_equal(ask_city(s, &ask).ret, E_NOTFOUND);
+}
+
+/* A record of another stream is told like one that is not there. */
+static void test_repair__row_of_another_stream(void **state)
+{
+    struct stores *s = *state;
+    struct tell_ask ask = {.stream = STREAM_SHARED, .kind = catalogue_kind_named("opinion")->tag,
+                           .ids = {s->opinion[0]}, .n_ids = 1};
+    struct server_told told = ask_city(s, &ask);
+
+    assert_int_equal(told.ret, 0);
+    assert_int_equal(told.covered, 1);
+    assert_int_equal(told.n_rows, 0);
+    ask.stream = STORES_SITE;
+    assert_int_equal(ask_city(s, &ask).n_rows, 1);
+}
+
+/* As many rows as an answer holds; who asked for more asks again from there. */
+static void test_repair__rows_fill_an_answer(void **state)
+{
+    struct stores *s = *state;
+    struct tell_ask ask = {.stream = STORES_SITE, .kind = catalogue_kind_named("opinion")->tag, .n_ids = 6};
+    char *text = arena_alloc(&s->arena, 60001);
+    struct server_told told;
+
+    for (size_t i = 0; i < 60000; i += 3)
+        memcpy(text + i, "路", 3);
+    text[60000] = '\0';
+    for (size_t i = 0; i < 6; i++) {
+        MUST(s, stores_write_opinion(s, AT_A, &ask.ids[i], &s->err));
+        MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &ask.ids[i], "", PAIRS("content", text), &s->err));
+    }
+    stores_sync(s, AT_A);
+    told = ask_city(s, &ask);
+    assert_int_equal(told.ret, 0);
+    assert_int_equal(told.covered, 4);
+    assert_int_equal(told.n_rows, 4);
+    ask.n_ids = 2;
+    ask.ids[0] = ask.ids[4];
+    ask.ids[1] = ask.ids[5];
+    told = ask_city(s, &ask);
+    assert_int_equal(told.covered, 2);
+    assert_int_equal(told.n_rows, 2);
+}
+
 /* ---- heads ---- */
 
 static int show_head(struct stores *s, struct head *h)
@@ -359,6 +429,9 @@ int main(void)
         TEST(parts_agree),
         TEST(parts_differ),
         TEST(false_rows),
+        TEST(kinds_not_told),
+        TEST(row_of_another_stream),
+        TEST(rows_fill_an_answer),
         TEST(heads),
         TEST(lost_and_found),
         TEST(the_citys_row_is_wrong),

@@ -15,6 +15,7 @@
 #include "tests/lib/stores.h"
 
 #include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
 
 #define OPINIONS     3u
@@ -161,6 +162,140 @@ static void expect_as_at_a(struct stores *s)
     MUST(s, store_projection_digest(replica_store(s->at[AT_B]), hasher_of(HASH_SM3), b, &s->err));
     assert_memory_equal(a, b, HASH_SIZE);
     MUST(s, replica_verify(s->at[AT_B], &s->err));
+}
+
+/* ---- what the city reads ---- */
+
+/* One open conflict between the entry that made the first opinion and itself. */
+static int conflict(struct stores *s, struct err *err)
+{
+    struct id id = {{0}};
+
+    return stores_act(s, "conflict", OP_CREATE, &id, "open", STORES_SITE,
+                      PAIRS("target_kind", "opinion", "target_id", stores_id(s, &s->opinion[0]), "field",
+                            "title", "stands_seq", "4", "later_seq", "4"),
+                      err);
+}
+
+static void harm_city(struct stores *s, const char *text)
+{
+    sqlite3 *db = store_db(city_store(s->city));
+
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    assert_true(sqlite3_changes(db) > 0);
+}
+
+struct counted {
+    size_t slices, rows, entries, most; /* entries of one slice */
+};
+
+/* All slices of the stream, as they are sent. */
+static struct counted count_slices(struct stores *s)
+{
+    struct slice_read read = {.stream = STORES_SITE, .max_bytes = 512u << 10};
+    struct counted n = {.slices = 0};
+    struct body_codec codec;
+    struct buf out;
+
+    buf_init(&out, 2u << 20);
+    body_codec_init(&codec);
+    do {
+        Ztc__Slice m = ZTC__SLICE__INIT;
+        Ztc__SliceBody *body;
+
+        buf_clear(&out);
+        MUST(s, snapshot_read(city_store(s->city), &read, &codec, &out, &s->err));
+        assert_true(read.size <= WIRE_BODY_MAX);
+        m.count = read.count;
+        m.size = read.size;
+        m.body = wire_data(buf_slice(&out));
+        assert_int_equal(body_open_slice(&codec, &m, &s->arena, &body), 0);
+        assert_int_equal(body->n_rows, read.count);
+        n.slices++;
+        n.rows += body->n_rows;
+        n.entries += body->n_entries;
+        n.most = body->n_entries > n.most ? body->n_entries : n.most;
+        read.has_after = read.has_next;
+        memcpy(read.after, read.next, sizeof read.after);
+    } while (read.has_next);
+    body_codec_release(&codec);
+    buf_release(&out);
+    return n;
+}
+
+/* A place that names no kind of this version is a protocol's mistake, and nothing is sent. */
+static void test_snapshot__place_of_no_kind(void **state)
+{
+    struct stores *s = *state;
+    struct slice_read read = {.stream = STORES_SITE, .max_bytes = SLICE_BYTES, .has_after = true,
+                              .after = {0xff, 0xff, 0xff, 0xff}};
+    struct body_codec codec;
+    struct buf out;
+
+    buf_init(&out, 1u << 20);
+    body_codec_init(&codec);
+    assert_int_equal(snapshot_read(city_store(s->city), &read, &codec, &out, &s->err), E_PROTOCOL);
+    assert_int_equal(out.len, 0);
+    body_codec_release(&codec);
+    buf_release(&out);
+}
+
+/* The entries of a conflict come with it while it is open, and as far as they are there. */
+static void test_snapshot__entries_of_conflicts(void **state)
+{
+    struct stores *s = *state;
+    struct counted before = count_slices(s), n;
+
+    assert_int_equal(before.entries, 0);
+    for (size_t i = 0; i < 4; i++)
+        MUST(s, stores_group(s, conflict, &s->err));
+    harm_city(s, "UPDATE conflict SET winner = 'stands' WHERE rid = (SELECT min(rid) FROM conflict)");
+    harm_city(s, "UPDATE conflict SET voided = 1 WHERE rid = (SELECT max(rid) FROM conflict)");
+    n = count_slices(s);
+    assert_int_equal(n.rows, before.rows + 4);
+    assert_int_equal(n.entries, 4);
+    harm_city(s, "UPDATE conflict SET later_seq = 1000");
+    n = count_slices(s);
+    assert_int_equal(n.rows, before.rows + 4);
+    assert_int_equal(n.entries, 2);
+}
+
+/* Many conflicts make many slices, none with more entries than it has room for, and no row is left out. */
+static void test_snapshot__many_conflicts(void **state)
+{
+    struct stores *s = *state;
+    struct counted before = count_slices(s), n;
+
+    assert_int_equal(before.slices, 1);
+    for (size_t i = 0; i < 70; i++)
+        MUST(s, stores_group(s, conflict, &s->err));
+    n = count_slices(s);
+    assert_int_equal(n.rows, before.rows + 70);
+    assert_int_equal(n.entries, 2 * 70);
+    assert_int_equal(n.most, 64);
+    assert_int_equal(n.slices, 3);
+}
+
+/* Entries that make the body too big are left out: they come with history. */
+static void test_snapshot__large_entries_of_conflicts(void **state)
+{
+    struct stores *s = *state;
+    struct counted before = count_slices(s), n;
+    char *text = arena_alloc(&s->arena, 60001), change[160];
+
+    for (size_t i = 0; i < 60000; i += 3)
+        memcpy(text + i, "路", 3);
+    text[60000] = '\0';
+    MUST(s, stores_write(s, AT_A, "opinion", OP_SET, &s->opinion[0], "", PAIRS("content", text), &s->err));
+    stores_sync(s, AT_A);
+    for (size_t i = 0; i < 20; i++)
+        MUST(s, stores_group(s, conflict, &s->err));
+    (void)snprintf(change, sizeof change, "UPDATE conflict SET stands_seq = %u, later_seq = %u", 4 + OPINIONS,
+                   4 + OPINIONS);
+    harm_city(s, change);
+    n = count_slices(s);
+    assert_int_equal(n.rows, before.rows + 20);
+    assert_in_range(n.entries, 10, 2 * 20 - 1);
 }
 
 /* ---- slices and entries ---- */
@@ -425,16 +560,6 @@ static void test_snapshot__receipt_waits(void **state)
     buf_release(&out);
 }
 
-static int conflict(struct stores *s, struct err *err)
-{
-    struct id id = {{0}};
-
-    return stores_act(s, "conflict", OP_CREATE, &id, "open", STORES_SITE,
-                      PAIRS("target_kind", "opinion", "target_id", stores_id(s, &s->opinion[0]), "field",
-                            "title", "stands_seq", "4", "later_seq", "4"),
-                      err);
-}
-
 static int see_conflict(void *ctx, const struct conflict_row *row)
 {
     *(bool *)ctx = row->waits;
@@ -528,6 +653,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_snapshot__##name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(place_of_no_kind),   TEST(entries_of_conflicts), TEST(many_conflicts), TEST(large_entries_of_conflicts),
         TEST(youngest_row_stays), TEST(row_is_ahead_of_its_entries), TEST(entries_left_out),
         TEST(history_is_proved),  TEST(false_history),         TEST(out_of_turn),
         TEST(false_rows),         TEST(damaged_progress),      TEST(receipt_waits),
