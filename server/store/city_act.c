@@ -225,8 +225,7 @@ static struct fall fallen(struct city *c, const struct id *record, uint64_t n)
     status = sql_step(st, NULL);
     if (status == 1 && sqlite3_column_type(st, 0) != SQLITE_NULL)
         f = (struct fall){true, sqlite3_column_int(st, 0) != 0, sqlite3_column_int(st, 1) != 0};
-    else if (status < 0 && c->asked == 0)
-        c->asked = status;
+    city_failed(c, status);
     sql_done(st);
     return f;
 }

@@ -72,7 +72,7 @@ static int check_digests(struct city *c, struct err *err)
 
     arena_init(&a, ENTRY_ARENA_MAX);
     ret = store_digest_recount(c->store, NULL, NULL, &a, &counts, &n, &differs, err);
-    if (ret == 0 && differs)
+    if (ret == 0)
         ret = name_first(counts, n, err);
     arena_release(&a);
     return ret;

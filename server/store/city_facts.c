@@ -26,8 +26,7 @@ static int prepare_exists(struct city *c, unsigned at, struct err *err)
     return sql_prepare(c->db, text, &c->exists[at], err);
 }
 
-/* A question the store could not answer must not become a verdict. */
-static void note_failure(struct city *c, int ret)
+void city_failed(struct city *c, int ret)
 {
     if (ret < 0 && c->asked == 0)
         c->asked = ret;
@@ -53,7 +52,7 @@ static bool exists(void *ctx, const struct kind *kind, const struct id *id, uint
         ret = sql_step(c->exists[at], NULL);
         sql_done(c->exists[at]);
     }
-    note_failure(c, ret);
+    city_failed(c, ret);
     if (ret == 1)
         *slot = record;
     return ret == 1;
@@ -71,7 +70,7 @@ static bool is_inherited(struct city *c, uint64_t seq, struct slice bytes)
         return false;
     sql_bind_int(st, 1, POS(c->replica.no, n));
     ret = sql_step(st, NULL);
-    note_failure(c, ret);
+    city_failed(c, ret);
     ret = ret == 1 && (uint64_t)sqlite3_column_int64(st, 0) == seq;
     sql_done(st);
     return ret != 0;
@@ -88,7 +87,7 @@ static bool is_author(void *ctx, uint64_t seq, const struct id *replica)
 
     arena_init(&a, ENTRY_MAX);
     ret = store_entry_get(c->store, c->act_stream, seq, &a, &e, NULL);
-    note_failure(c, ret);
+    city_failed(c, ret);
     is = ret == 0 && e.bytes.len > ID_SIZE && memcmp(e.bytes.p + 1, replica->b, ID_SIZE) == 0;
     if (ret == 0 && !is && e.bytes.len > 1 + ID_SIZE && c->replica.base > 0 &&
         id_eq(replica, &c->replica.id))
@@ -132,7 +131,7 @@ static uint64_t entry_of(void *ctx, uint64_t n, uint32_t tag, bool *ret_withheld
         return 0;
     if (ret == 1)
         ret = read_withheld(c, seq, tag, ret_withheld);
-    note_failure(c, ret);
+    city_failed(c, ret);
     return ret == 0 ? seq : 0;
 }
 
@@ -194,7 +193,7 @@ static int64_t read_setting(void *ctx, const char *name, uint32_t site)
         setting_table_clear(&c->setting_rows);
         ret = store_row_each(c->store, catalogue_kind_named("setting"), setting_table_take,
                              &c->setting_rows, NULL);
-        note_failure(c, ret);
+        city_failed(c, ret);
         c->settings_read = ret == 0;
     }
     return setting(&rows, name, site);

@@ -116,6 +116,10 @@ void city_forget(struct city *c);
 /* The row of the replica last pushed for, as its acts left it. Before anybody reads it, and at commit. */
 int city_replica_keep(struct city *c, struct err *err);
 
+/* RET, when it is an error, of asking the store while an act is judged: what it could not answer must not become a
+ * verdict. */
+void city_failed(struct city *c, int ret);
+
 /* Facts for judging an act of REPLICA (NULL: made at the city). */
 struct judge_facts city_facts(struct city *c);
 

@@ -1392,6 +1392,7 @@ static void test_city__many_authors(void **state)
 {
     struct fixture *f = *state;
     struct id authors[66], id;
+    struct computer third;
     struct change c;
     char login[16];
     uint64_t seen;
@@ -1409,6 +1410,10 @@ static void test_city__many_authors(void **state)
     c = opinion(f, &f->gy2, &id);
     c.actor = authors[64];
     assert_int_equal(push(f, &f->gy2, c), E_QUARANTINE);
+    begin(f);
+    MUST(f, enrol(f, token(f, GY, 4), &third)); /* among all of them there is one clerk */
+    commit(f);
+    assert_true(id_eq(&third.clerk, &f->gy1.clerk));
     assert_whole(f);
 }
 
@@ -1965,8 +1970,46 @@ static void test_city__act_too_big(void **state)
     assert_whole(f);
 }
 
-/* An act that takes more memory than one act may is refused; it must not stop the writer for ever. */
-static void test_city__act_takes_too_much(void **state)
+/* An act over more than fits the memory of one is refused, and said; it must not stop the writer for ever. In pieces
+ * it is taken. */
+static void test_city__act_over_too_much(void **state)
+{
+    static const char *const long_ones[] = {"content", "demand", "verified_note", "disposition_note"};
+    enum { RECORDS = 320 };
+    struct fixture *f = *state;
+    struct change *acts = arena_alloc(&f->a, RECORDS * sizeof *acts), c;
+    struct id *ids = arena_alloc(&f->a, RECORDS * sizeof *ids);
+    char *text = arena_alloc(&f->a, 60001);
+    bool refused;
+
+    for (size_t i = 0; i < 60000; i += 3)
+        memcpy(text + i, "路", 3);
+    text[60000] = '\0';
+    begin(f);
+    for (size_t i = 0; i < RECORDS; i++) {
+        c = opinion(f, &f->gy1, &ids[i]);
+        c.record = ids[i] = (struct id){{3, (uint8_t)(i >> 8), (uint8_t)i, [15] = (uint8_t)i}};
+        MUST(f, bring(f, &f->gy1, &c, 1, &refused));
+        for (size_t k = 0; k < 4; k++) {
+            c = edit(f, &f->gy1, &ids[i], long_ones[k], value_str(text), UINT64_MAX >> 1);
+            MUST(f, bring(f, &f->gy1, &c, 1, &refused));
+            assert_false(refused);
+        }
+    }
+    commit(f);
+    for (size_t i = 0; i < RECORDS; i++)
+        acts[i] = edit(f, &f->gy2, &ids[i], "keywords", value_str("甲"), UINT64_MAX >> 1);
+    assert_int_equal(push_act(f, &f->gy2, acts, RECORDS), E_TOOBIG);
+    assert_field(f, &ids[0], "keywords", "");
+    begin(f);
+    MUST(f, city_refused_ack(f->city, &f->gy2.id, 1, RECORDS, &f->err));
+    commit(f);
+    assert_int_equal(push_act(f, &f->gy2, acts, RECORDS / 2), 0);
+    assert_field(f, &ids[0], "keywords", "甲");
+}
+
+/* A long act over one large record holds that record once. */
+static void test_city__act_of_one_record(void **state)
 {
     struct fixture *f = *state;
     const struct kind *kind = catalogue_kind_named("opinion");
@@ -2584,7 +2627,8 @@ int main(void)
         TEST(test_city__no_such_replica),
         TEST(test_city__repairs),
         TEST(test_city__act_too_big),
-        TEST(test_city__act_takes_too_much),
+        TEST(test_city__act_over_too_much),
+        TEST(test_city__act_of_one_record),
         TEST(test_city__rollback),
         TEST(test_city__rollback_without_reading),
         TEST(test_city__signature_fails),

@@ -171,6 +171,8 @@ static int succeed(struct stores *s, struct err *err)
         ret = city_succeed(s->city, &x, &k, err);
     if (ret == 0)
         ret = city_succeed(s->city, &x, &k, err); /* the answer was lost */
+    if (ret == 0)
+        ret = city_replica_chain(s->city, &heir, 0, x.agreed.chain, err);
     return ret == 0 ? city_successors_each(s->city, &x.predecessor, each_successor, NULL, err) : ret;
 }
 
@@ -656,6 +658,14 @@ static void put_back_and_close(struct stores *s)
     MUST(s, stores_group(s, close_recovery, &s->err));
 }
 
+/* A goes on, at a city that has had another life. */
+static void load_more(struct stores *s)
+{
+    MUST(s, stores_write_opinion(s, AT_A, &s->opinion[3], &s->err));
+    edit(s, AT_A, 3, "恢复后的题目");
+    stores_load(s, AT_A);
+}
+
 /* ---- the stories ---- */
 
 static const struct step daily[] = {
@@ -697,6 +707,7 @@ static const struct step restored[] = {
 static const struct step late[] = {
     {"restart", NULL, restart_group, STEP_WHOLE},
     {"late refill", put_back_and_close, refill_group, STEP_DAMAGES},
+    {"push afterwards", load_more, push_a, STEP_DAMAGES},
 };
 
 #define STORY(story) story, sizeof story / sizeof *story
