@@ -31,6 +31,7 @@ struct fixture {
     msec_t now, city_time;
     unsigned requests, issued, stored, entries, refused, pushed;
     int store_ret;   /* of keeping a new certificate */
+    int request_ret; /* of making the request for one */
     struct buf last; /* code of the last Bye */
 };
 
@@ -87,7 +88,7 @@ static void to_county(struct fixture *f, struct client_event ev)
     client_session_step(&f->county, &ev, &f->cup);
     if (f->cup.make_request) {
         f->requests++;
-        to_county(f, (struct client_event){.kind = CLIENT_REQUEST, .request = slice_str("csr")});
+        to_county(f, (struct client_event){.kind = CLIENT_REQUEST, .request = slice_str("csr"), .ret = f->request_ret});
     } else if (f->cup.store_renewed != NULL) {
         struct client_event done = {.kind = CLIENT_RENEWED, .ret = f->store_ret};
 
@@ -350,6 +351,56 @@ static void test_renew__not_kept(void **state)
     assert_int_equal(f->county.cause, E_AUTH);
 }
 
+/* Every trouble of the own disk or memory can wait, and none of it ends a session that has other work. */
+static void test_renew__own_trouble_waits(void **state)
+{
+    static const int own[] = {E_FULL, E_IO, E_READONLY, E_DENIED, E_NOMEM};
+    struct fixture *f = *state;
+
+    f->city_time = T0 + 70 * DAY;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        f->store_ret = own[i];
+        meet(f);
+        assert_int_equal(f->county.state, CLIENT_UP_TO_DATE);
+        assert_int_equal(f->requests, i + 1);
+    }
+    assert_int_equal(f->stored, 0);
+    assert_true(f->county.cert.from == T0);
+}
+
+/* The same where the request cannot be made: nothing is asked for before it is tried again. */
+static void test_renew__cannot_ask(void **state)
+{
+    struct fixture *f = *state;
+
+    f->city_time = T0 + 70 * DAY;
+    f->request_ret = E_NOMEM;
+    meet(f);
+    assert_int_equal(f->county.state, CLIENT_UP_TO_DATE);
+    assert_int_equal(f->issued, 0);
+    f->request_ret = 0;
+    for (int i = 0; i < 600 && f->stored == 0; i++)
+        timer(f, 10000);
+    assert_int_equal(f->stored, 1);
+}
+
+/* Who came for a renewal only has nothing else to stay for: the trouble is what it leaves with. */
+static void test_renew__only_and_not_kept(void **state)
+{
+    struct fixture *f = *state;
+
+    f->facts.standing = SERVER_MAY_RENEW;
+    f->store_ret = E_FULL;
+    meet(f);
+    assert_int_equal(f->county.state, CLIENT_CLOSING);
+    assert_int_equal(f->county.cause, E_FULL);
+    f->store_ret = 0;
+    f->request_ret = E_NOMEM;
+    meet(f);
+    assert_int_equal(f->county.cause, E_NOMEM);
+    assert_int_equal(f->stored, 0);
+}
+
 /* A retired computer: its queue is taken, nothing is told, and it leaves with ZT-REVOKED. */
 static void test_renew__retired_hands_in(void **state)
 {
@@ -391,6 +442,7 @@ int main(void)
         TEST(at_sixty_days),      TEST(by_the_latest_city_time), TEST(in_an_open_session),
         TEST(when_the_ca_changes), TEST(only),                    TEST(only_refuses_the_rest),
         TEST(only_has_a_deadline), TEST(out_of_order),            TEST(not_kept),
+        TEST(own_trouble_waits),   TEST(cannot_ask),              TEST(only_and_not_kept),
         TEST(retired_hands_in),   TEST(retired_gets_none),
     };
 
