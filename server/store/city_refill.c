@@ -5,6 +5,7 @@
  *                                                                  └─ not ──> forgotten, counted, shown */
 #include "server/store/city_recover.h"
 
+#include "common/base/mem.h"
 #include "common/ledger/entry.h"
 #include "server/store/city_internal.h"
 
@@ -282,10 +283,18 @@ static int take_one(void *ctx, const struct found *f)
 
 /* ---- as late acts ---- */
 
+/* A place of the life that is over, and where the stream stands here with all that had come up to it. */
+struct place {
+    uint64_t was, is;
+};
+
 /* The changes of one act as they come by, in memory until it is whole. */
 struct late {
     struct walk *w;
     uint64_t common; /* the last place that the life which is over shares with this one */
+    bool undisturbed;     /* nothing has come behind that but what this walk brings */
+    struct place *places; /* then: of the acts that were brought, in order */
+    size_t n_places, cap_places;
     struct arena a;
     struct change *changes;
     struct slice *bytes, *sides;
@@ -342,6 +351,42 @@ static int put_late(struct city *c, const struct late *l, const struct judgement
     return ret;
 }
 
+static int note_place(struct late *l, uint64_t was)
+{
+    uint64_t is = city_stream(l->w->c, l->w->stream)->now.seq;
+
+    if (l->n_places == l->cap_places) {
+        size_t cap = l->cap_places * 2 + 64;
+        struct place *more = mem_realloc(l->places, cap * sizeof *more);
+
+        if (more == NULL)
+            return E_NOMEM;
+        l->places = more;
+        l->cap_places = cap;
+    }
+    l->places[l->n_places++] = (struct place){was, is};
+    return 0;
+}
+
+/* What an author saw in the life that is over, in places of this one. Where others have worked since the close, it is
+ * not known that he saw what stands behind the common place. */
+static uint64_t seen_here(const struct late *l, uint64_t seen)
+{
+    size_t low = 0, high = l->n_places;
+
+    if (seen <= l->common || !l->undisturbed)
+        return seen < l->common ? seen : l->common;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (l->places[middle].was <= seen)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 ? l->common : l->places[low - 1].is;
+}
+
 /* An act whose places are taken, judged as of now. One that cannot stand any more stays with its author, who
  * says it again and hears why. */
 static int append_act(struct late *l)
@@ -387,21 +432,25 @@ static int late_one(void *ctx, const struct found *f)
         ret = change_decode(&l->a, l->bytes[l->n], l->sides[l->n], &l->changes[l->n]);
     if (ret != 0)
         return ret;
-    if (l->changes[l->n].seen > l->common)
-        l->changes[l->n].seen = l->common;
+    l->changes[l->n].seen = seen_here(l, l->changes[l->n].seen);
     memcpy(l->hashes[l->n], f->bytes_hash, HASH_SIZE);
     l->n++;
-    return l->n == l->len ? append_act(l) : 0;
+    if (l->n < l->len)
+        return 0;
+    ret = append_act(l);
+    return ret == 0 && l->undisturbed ? note_place(l, f->e.seq) : ret;
 }
 
 static int take_late(struct walk *w, uint32_t no, uint64_t from, uint64_t upto)
 {
-    struct late l = {.w = w, .common = from - 1};
+    struct late l = {
+        .w = w, .common = from - 1, .undisturbed = city_stream(w->c, w->stream)->now.seq == from - 1};
     int ret;
 
     arena_init(&l.a, ACT_ARENA);
     ret = walk(w, no, from, upto, late_one, &l);
     arena_release(&l.a);
+    mem_free(l.places);
     return ret;
 }
 

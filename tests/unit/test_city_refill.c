@@ -32,27 +32,47 @@ static int retire_b(struct stores *s, struct err *err)
     return city_replica_set_state(s->city, &s->replica[AT_B], REPLICA_RETIRED, err);
 }
 
-/* Both know an opinion; B is retired, and the city keeps another opinion of its, and a change of that, aside. */
-static int setup(void **state)
+static void take_copy(struct fixture *f)
+{
+    struct stores *s = &f->s;
+    struct slice head, signature;
+
+    assert_int_equal(disk_copy(f->copy, s->disks[AT_CITY]), 0);
+    MUST(s, city_head(s->city, STORES_SITE, &head, &signature, &f->from));
+    f->from++;
+}
+
+/* Both know an opinion. */
+static int setup_both(void **state)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
     struct stores *s = &f->s;
-    struct slice head, signature;
 
     stores_begin(s);
     f->copy = disk_new("copy");
     MUST(s, stores_write_opinion(s, AT_A, &s->opinion[0], &s->err));
     stores_sync(s, AT_A);
     stores_sync(s, AT_B);
+    take_copy(f);
+    *state = s;
+    return 0;
+}
+
+/* And B is retired, and the city keeps another opinion of its, and a change of that, aside. */
+static int setup(void **state)
+{
+    struct fixture *f;
+    struct stores *s;
+
+    (void)setup_both(state);
+    f = *state;
+    s = &f->s;
     MUST(s, stores_group(s, retire_b, &s->err));
     MUST(s, stores_write_opinion(s, AT_B, &s->opinion[1], &s->err));
     MUST(s, stores_write(s, AT_B, "opinion", OP_SET, &s->opinion[1], "", PAIRS("title", "改过"), &s->err));
     stores_load(s, AT_B);
     MUST(s, stores_push(s, AT_B, &s->err));
-    assert_int_equal(disk_copy(f->copy, s->disks[AT_CITY]), 0);
-    MUST(s, city_head(s->city, STORES_SITE, &head, &signature, &f->from));
-    f->from++;
-    *state = s;
+    take_copy(f);
     return 0;
 }
 
@@ -267,6 +287,64 @@ static void test_city_refill__late_once(void **state)
     MUST(s, city_verify(s->city, &s->err));
 }
 
+static int count_row(void *ctx, struct row *row)
+{
+    (void)row;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static unsigned conflicts(struct stores *s)
+{
+    unsigned n = 0;
+
+    MUST(s, store_row_each(city_store(s->city), catalogue_kind_named("conflict"), count_row, &n, &s->err));
+    return n;
+}
+
+static void set_title(struct stores *s, int at, const char *title)
+{
+    MUST(s, stores_write(s, at, "opinion", OP_SET, &s->opinion[0], "", PAIRS("title", title), &s->err));
+    stores_sync(s, AT_A);
+    stores_sync(s, AT_B);
+    stores_sync(s, AT_A);
+}
+
+/* Whoever overwrote saw what he overwrote, and that is so again when it all comes late: the last word stands. */
+static void test_city_refill__late_in_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct stores *s = &f->s;
+
+    set_title(s, AT_A, "一");
+    set_title(s, AT_B, "二");
+    set_title(s, AT_A, "三");
+    assert_int_equal(conflicts(s), 0);
+    put_back(f);
+    MUST(s, stores_group(s, close_recovery, &s->err));
+    assert_int_equal(refill(f), 3);
+    assert_string_equal(title_of(s, &s->opinion[0]), "三");
+    assert_int_equal(conflicts(s), 0);
+    MUST(s, city_verify(s->city, &s->err));
+}
+
+/* Where somebody has worked since the close it is not known who saw what: what meets is a conflict. */
+static void test_city_refill__late_among_new_work(void **state)
+{
+    struct fixture *f = *state;
+    struct stores *s = &f->s;
+
+    set_title(s, AT_A, "一");
+    set_title(s, AT_B, "二");
+    put_back(f);
+    MUST(s, stores_group(s, close_recovery, &s->err));
+    (void)make_studio(s);
+    assert_int_equal(refill(f), 2);
+    assert_string_equal(title_of(s, &s->opinion[0]), "一");
+    assert_int_equal(conflicts(s), 1);
+    MUST(s, city_verify(s->city, &s->err));
+}
+
 /* ---- kept aside ---- */
 
 static int seal_fails(void *ctx, struct slice plain, struct slice seed, struct buf *out)
@@ -305,6 +383,8 @@ int main(void)
         TEST(released_since_the_copy),
         TEST(numbers_go_on),
         TEST(late_once),
+        cmocka_unit_test_setup_teardown(test_city_refill__late_in_turn, setup_both, teardown),
+        cmocka_unit_test_setup_teardown(test_city_refill__late_among_new_work, setup_both, teardown),
         TEST(cannot_be_sealed),
     };
 
