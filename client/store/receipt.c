@@ -12,15 +12,18 @@ struct proof {
     uint8_t prev[HASH_SIZE];
 };
 
-/* The newest signed head that was compared with the log. */
-static int newest_head(struct replica *r, uint32_t stream, struct arena *a, struct proof *p,
+/* The first signed head at or behind the entry that was compared with the log. */
+static int head_behind(struct replica *r, uint32_t stream, struct arena *a, struct proof *p,
                        struct err *err)
 {
-    sqlite3_stmt *st = r->st[RS_HEAD_NEWEST];
+    sqlite3_stmt *st = r->st[RS_HEAD_PROOF];
     int status;
 
     sql_bind_int(st, 1, stream);
+    sql_bind_int(st, 2, (int64_t)p->seq);
     status = sql_step(st, err);
+    if (status == 0)
+        return err_set(err, E_WAITING, "市级对这一条的签名还没有收到，请同步后再试");
     if (status != 1)
         return status;
     p->head_seq = (uint64_t)sqlite3_column_int64(st, 0);
@@ -80,10 +83,7 @@ static int make(struct replica *r, uint32_t stream, uint64_t seq, struct buf *ou
     int ret = check_history(r, stream, seq, err);
 
     if (ret == 0)
-        ret = newest_head(r, stream, a, &p, err);
-
-    if (ret == 0 && p.head_seq < seq)
-        return err_set(err, E_WAITING, "市级对这一条的签名还没有收到，请同步后再试");
+        ret = head_behind(r, stream, a, &p, err);
     if (ret == 0)
         ret = hash_before(r, stream, seq, a, p.prev, err);
     if (ret == 0)

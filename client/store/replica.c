@@ -19,6 +19,8 @@ static const struct store_step steps[] = {
     {NULL, NULL},
 };
 
+_Static_assert(STREAM_CITY == 2, "a query below names it");
+
 static const char *const statements[RS_COUNT] = {
     [RS_OWN_GET] = "SELECT hash, ledger, replica, clerk, site, k, n, chain, base FROM own",
     [RS_OWN_PUT] = "UPDATE own SET n = ?1, chain = ?2",
@@ -74,9 +76,13 @@ static const char *const statements[RS_COUNT] = {
     [RS_HEAD_NEWEST] =
         "SELECT seq, bytes, signature FROM head"
         " WHERE stream = ?1 AND compared = 1 ORDER BY seq DESC LIMIT 1",
+    [RS_HEAD_PROOF] =
+        "SELECT seq, bytes, signature FROM head"
+        " WHERE stream = ?1 AND compared = 1 AND seq >= ?2 ORDER BY seq LIMIT 1",
+    /* The newest stays, and before it one of every 4,096 places: a receipt needs no more links than that. */
     [RS_HEAD_DROP] =
-        "DELETE FROM head WHERE stream = ?1 AND (seq < ?2 OR (compared = 1"
-        " AND seq <> ?2))",
+        "DELETE FROM head WHERE stream = ?1 AND seq <> ?2 AND CASE compared WHEN 0 THEN seq < ?2"
+        " ELSE stream = 2 OR seq > ?2 OR seq >> 12 = ?2 >> 12 END",
     [RS_HEAD_DEL] = "DELETE FROM head WHERE stream = ?1 AND seq = ?2",
     [RS_HEAD_CUT] = "DELETE FROM head WHERE stream = ?1 AND seq > ?2",
     [RS_SNAPSHOT_GET] =

@@ -39,6 +39,7 @@ enum replica_stmt {
     RS_HEAD_AT,
     RS_HEAD_DUE,
     RS_HEAD_NEWEST,
+    RS_HEAD_PROOF,
     RS_HEAD_DROP,
     RS_HEAD_DEL,
     RS_HEAD_CUT,

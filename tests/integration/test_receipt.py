@@ -1,4 +1,5 @@
 """`ztc receipt`: the proof that the city keeps a record, made at the county and checked without the city."""
+from test_snapshot import opinions
 
 
 def test_receipt(city, make_county, tmp_path):
@@ -32,3 +33,18 @@ def test_receipt(city, make_county, tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     assert "ZT-MALFORMED" in county.run("receipt", "--check", str(tmp_path / "empty"), expect=1).stderr
     county.run("receipt", expect=2)
+
+
+def test_a_receipt_does_not_grow_with_the_ledger(city, make_county, tmp_path):
+    """A signed head of every 4,096 places is kept: behind it nothing is needed to prove an old record."""
+    county = make_county("a").enrol(city, 431021)
+    county.sync()
+    member = county.settle()
+    proofs = []
+    for i in range(2):
+        opinions(county, 5000, first=5000 * i)
+        county.sync()
+        proofs.append(tmp_path / f"{i}.ztcr")
+        county.run("receipt", member, "--out", proofs[i])
+        assert county.json("receipt", "--check", proofs[i])["id"] == member
+    assert proofs[0].read_bytes() == proofs[1].read_bytes()

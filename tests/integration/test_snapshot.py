@@ -36,9 +36,9 @@ def same_ledger(a, b, tmp_path):
         assert streams(b)[name]["hash"] == stream["hash"]
 
 
-def opinions(county, n):
+def opinions(county, n, first=0):
     sheet = county.dir.parent / "opinions.csv"
-    rows = ["标题,内容"] + [f"第{i}件,村口的路灯坏了{i}次" for i in range(n)]
+    rows = ["标题,内容"] + [f"第{i}件,村口的路灯坏了{i}次" for i in range(first, first + n)]
     sheet.write_text("\n".join(rows) + "\n", encoding="utf-8")
     county.run("import", "opinion", sheet, *OPINION)
 
