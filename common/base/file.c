@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int failed(const char *path, const char *what, int cause, struct err *err)
+int file_failed(struct err *err, const char *what, const char *path, int cause)
 {
     int ret = E_IO;
 
@@ -27,14 +27,14 @@ int file_read(const char *path, struct buf *out, struct err *err)
     int cause;
 
     if (f == NULL)
-        return failed(path, "打不开", errno, err);
+        return file_failed(err, "打不开", path, errno);
     errno = 0;
     while (out->ret == 0 && (len = fread(piece, 1, sizeof piece, f)) > 0)
         buf_put(out, piece, len);
     cause = ferror(f) ? errno : 0;
     (void)fclose(f); /* only read */
     if (cause != 0)
-        return failed(path, "读不了", cause, err);
+        return file_failed(err, "读不了", path, cause);
     return out->ret == 0 ? 0 : err_set(err, out->ret, "读不了 %s：%s", path, err_text(out->ret));
 }
 
@@ -44,7 +44,7 @@ int file_write_new(const char *path, struct slice bytes, struct err *err)
     int cause;
 
     if (f == NULL)
-        return failed(path, "不能写", errno, err);
+        return file_failed(err, "不能写", path, errno);
     cause = fwrite(bytes.p, 1, bytes.len, f) == bytes.len && fflush(f) == 0 && fsync(fileno(f)) == 0
                 ? 0
                 : errno;
@@ -53,5 +53,5 @@ int file_write_new(const char *path, struct slice bytes, struct err *err)
     if (cause == 0)
         return 0;
     (void)unlink(path); /* half of it is of no use; the first failure is the one to report */
-    return failed(path, "不能写", cause, err);
+    return file_failed(err, "不能写", path, cause);
 }

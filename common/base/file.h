@@ -12,4 +12,7 @@ int file_read(const char *path, struct buf *out, struct err *err);
  * E_EXISTS (that file is left alone), E_FULL, E_IO. */
 int file_write_new(const char *path, struct slice bytes, struct err *err);
 
+/* The sentence "WHAT PATH：…" of a system call that failed by the errno CAUSE: E_NOTFOUND, E_EXISTS, E_FULL, else E_IO. */
+int file_failed(struct err *err, const char *what, const char *path, int cause);
+
 #endif

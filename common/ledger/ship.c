@@ -6,6 +6,7 @@
  * (wal_stands) and all is copied again. */
 #include "common/ledger/ship.h"
 
+#include "common/base/file.h"
 #include "common/base/mem.h"
 #include "common/ledger/sql.h"
 #include "common/ledger/store.h"
@@ -42,13 +43,6 @@ struct store_ship {
 
 /* ---- files ---- */
 
-static int failed(struct err *err, const char *what, const char *path)
-{
-    int code = errno == ENOSPC ? E_FULL : errno == ENOENT ? E_NOTFOUND : E_IO;
-
-    return err_set(err, code, "%s %s：%s", what, path, strerror(errno));
-}
-
 static void close_fd(int *fd)
 {
     if (*fd >= 0)
@@ -62,7 +56,7 @@ static int write_at(struct store_ship *x, const void *p, size_t len, uint64_t at
         ssize_t put = pwrite(x->out, (const uint8_t *)p + n, len - n, (off_t)(at + n));
 
         if (put <= 0)
-            return failed(err, "不能写入", x->paths[TO_LOG]);
+            return file_failed(err, "不能写入", x->paths[TO_LOG], errno);
         n += (size_t)put;
     }
     return 0;
@@ -71,7 +65,7 @@ static int write_at(struct store_ship *x, const void *p, size_t len, uint64_t at
 static int sync_path(const char *path, int how, struct err *err)
 {
     int fd = open(path, how | O_CLOEXEC);
-    int ret = fd < 0 || fsync(fd) != 0 ? failed(err, "不能写入", path) : 0;
+    int ret = fd < 0 || fsync(fd) != 0 ? file_failed(err, "不能写入", path, errno) : 0;
 
     close_fd(&fd);
     return ret;
@@ -110,7 +104,7 @@ static void let_go(struct store_ship *x)
 /* The first read locks the file: from there on nobody removes its log. */
 static int take_hold(struct store_ship *x, struct err *err)
 {
-    int ret = stat(x->paths[FROM], &x->opened) == 0 ? 0 : failed(err, "不能读取", x->paths[FROM]);
+    int ret = stat(x->paths[FROM], &x->opened) == 0 ? 0 : file_failed(err, "不能读取", x->paths[FROM], errno);
     int rc;
 
     if (ret != 0)
@@ -121,7 +115,7 @@ static int take_hold(struct store_ship *x, struct err *err)
     else
         ret = sql_exec(x->db, "PRAGMA busy_timeout = 10000; SELECT count(*) FROM sqlite_master", err);
     if (ret == 0 && (x->in = open(x->paths[FROM_LOG], O_RDONLY | O_CLOEXEC)) < 0)
-        ret = failed(err, "不能读取", x->paths[FROM_LOG]);
+        ret = file_failed(err, "不能读取", x->paths[FROM_LOG], errno);
     if (ret != 0)
         let_go(x);
     return ret;
@@ -159,10 +153,10 @@ static int append(struct store_ship *x, bool *ret_moved, struct err *err)
             committed = p;
     }
     if (ret != 0)
-        return failed(err, "不能读取", x->paths[FROM_LOG]);
+        return file_failed(err, "不能读取", x->paths[FROM_LOG], errno);
     *ret_moved = committed.at > x->place.at;
     if (*ret_moved && fdatasync(x->out) != 0)
-        return failed(err, "不能写入", x->paths[TO_LOG]);
+        return file_failed(err, "不能写入", x->paths[TO_LOG], errno);
     x->place = committed;
     return 0;
 }
@@ -173,7 +167,7 @@ static int begin_log(struct store_ship *x, int as, const struct wal *wal, struct
     close_fd(&x->out);
     x->out = open(x->paths[as], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (x->out < 0)
-        return failed(err, "不能写入", x->paths[as]);
+        return file_failed(err, "不能写入", x->paths[as], errno);
     x->wal = *wal;
     x->place = wal_start(wal);
     return write_at(x, wal->header, sizeof wal->header, 0, err);
@@ -224,7 +218,7 @@ static int copy_moment(struct store_ship *x, struct err *err)
         return ret;
     ret = wal_read(x->in, &wal);
     if (ret < 0)
-        return failed(err, "不能读取", x->paths[FROM_LOG]);
+        return file_failed(err, "不能读取", x->paths[FROM_LOG], errno);
     if (ret == 1) {
         ret = begin_log(x, NEW_LOG, &wal, err);
         return ret == 0 ? append(x, &moved, err) : ret;
@@ -236,7 +230,7 @@ static int copy_moment(struct store_ship *x, struct err *err)
 
 static int rename_synced(const char *from, const char *to, struct err *err)
 {
-    return rename(from, to) == 0 ? sync_dir(to, err) : failed(err, "不能改名", from);
+    return rename(from, to) == 0 ? sync_dir(to, err) : file_failed(err, "不能改名", from, errno);
 }
 
 int store_replace(const char *made, const char *path, struct err *err)
@@ -248,7 +242,7 @@ int store_replace(const char *made, const char *path, struct err *err)
     if (ret == E_CORRUPT) /* what is replaced need not be whole */
         ret = 0;
     if (ret == 0 && unlink(log) != 0 && errno != ENOENT)
-        ret = failed(err, "不能删除", log);
+        ret = file_failed(err, "不能删除", log, errno);
     return ret == 0 ? rename_synced(made, path, err) : ret;
 }
 
@@ -268,7 +262,7 @@ static int make_new(struct store_ship *x, struct err *err)
     (void)unlink(x->paths[NEW_LOG]);
     fd = open(x->paths[NEW], O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); /* SQLite's own may be read by all */
     if (fd < 0)
-        return failed(err, "不能写入", x->paths[NEW]);
+        return file_failed(err, "不能写入", x->paths[NEW], errno);
     (void)close(fd); /* empty */
     return 0;
 }
@@ -330,7 +324,7 @@ static int turn(struct store_ship *x, const struct wal *next, struct err *err)
     if (!gone && x->place.at > 0) {
         ret = append(x, &moved, err);
         if (ret == 0 && overwritten(x, next, &gone) != 0)
-            ret = failed(err, "不能读取", x->paths[FROM_LOG]);
+            ret = file_failed(err, "不能读取", x->paths[FROM_LOG], errno);
     }
     if (ret != 0)
         return ret;
@@ -353,13 +347,13 @@ static int follow(struct store_ship *x, bool *ret_moved, struct err *err)
     int stands, ret = wal_read(x->in, &now);
 
     if (ret < 0)
-        return failed(err, "不能读取", x->paths[FROM_LOG]);
+        return file_failed(err, "不能读取", x->paths[FROM_LOG], errno);
     if (ret == 0 && x->place.at == 0)
         return 0;
     if (ret == 1 && memcmp(now.header, x->wal.header, sizeof now.header) == 0) {
         stands = wal_stands(&x->wal, x->in, &x->place);
         if (stands < 0)
-            return failed(err, "不能读取", x->paths[FROM_LOG]);
+            return file_failed(err, "不能读取", x->paths[FROM_LOG], errno);
         if (stands == 1)
             return append(x, ret_moved, err);
         ret = 0; /* what was carried last was taken back */

@@ -5,6 +5,7 @@
  * records name. */
 #include "server/admin/backup.h"
 
+#include "common/base/file.h"
 #include "common/crypto/secret_file.h"
 #include "common/ledger/ship.h"
 #include "common/ledger/store.h"
@@ -13,6 +14,7 @@
 #include "server/admin/copying.h"
 #include "server/admin/home_ca.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,7 +150,7 @@ static int check_elsewhere(const struct home *h, const char *dir, struct err *er
     struct stat a, b;
 
     if (stat(h->dir, &a) != 0 || stat(dir, &b) != 0)
-        return file_failed(err, "不能使用", dir);
+        return file_failed(err, "不能使用", dir, errno);
     if (a.st_dev == b.st_dev && a.st_ino == b.st_ino)
         return err_set(err, E_USAGE, "%s 就是市级数据的目录，请备份到别的目录", dir);
     return 0;
@@ -261,7 +263,7 @@ static int full_path(const char *dir, char ret[HOME_PATH_MAX], struct err *err)
         return status;
     full = realpath(dir, NULL);
     if (full == NULL || strlen(full) >= HOME_PATH_MAX)
-        status = file_failed(err, "不能使用", dir);
+        status = file_failed(err, "不能使用", dir, errno);
     else
         memcpy(ret, full, strlen(full) + 1);
     free(full); /* of realpath */

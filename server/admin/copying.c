@@ -31,13 +31,6 @@ const char *path_join(struct path *ret, const char *dir, const char *name)
     return ret->text;
 }
 
-int file_failed(struct err *err, const char *what, const char *path)
-{
-    int code = errno == ENOSPC ? E_FULL : errno == ENOENT ? E_NOTFOUND : E_IO;
-
-    return err_set(err, code, "%s %s：%s", what, path, strerror(errno));
-}
-
 /* They may be keys. */
 static void forget(struct buf *b)
 {
@@ -63,7 +56,7 @@ int folder_make(const char *dir, struct err *err)
 {
     if (mkdir(dir, 0700) == 0 || errno == EEXIST)
         return 0;
-    return file_failed(err, "不能建立目录", dir);
+    return file_failed(err, "不能建立目录", dir, errno);
 }
 
 static int pump(int in, int out, const char *to, struct err *err)
@@ -75,10 +68,10 @@ static int pump(int in, int out, const char *to, struct err *err)
         for (ssize_t at = 0; at < n; at += put) {
             put = write(out, block + at, (size_t)(n - at));
             if (put <= 0)
-                return file_failed(err, "不能写入", to);
+                return file_failed(err, "不能写入", to, errno);
         }
     }
-    return n < 0 || fsync(out) != 0 ? file_failed(err, "不能写入", to) : 0;
+    return n < 0 || fsync(out) != 0 ? file_failed(err, "不能写入", to, errno) : 0;
 }
 
 int file_copy(const char *from, const char *to, struct err *err)
@@ -87,15 +80,15 @@ int file_copy(const char *from, const char *to, struct err *err)
     int in = open(from, O_RDONLY | O_CLOEXEC), out, ret;
 
     if (in < 0)
-        return file_failed(err, "不能读取", from);
+        return file_failed(err, "不能读取", from, errno);
     (void)snprintf(part.text, sizeof part.text, "%s.new", to);
     out = open(part.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    ret = out < 0 ? file_failed(err, "不能写入", part.text) : pump(in, out, part.text, err);
+    ret = out < 0 ? file_failed(err, "不能写入", part.text, errno) : pump(in, out, part.text, err);
     (void)close(in);
     if (out >= 0)
         (void)close(out); /* synced */
     if (ret == 0 && rename(part.text, to) != 0)
-        ret = file_failed(err, "不能改名", part.text);
+        ret = file_failed(err, "不能改名", part.text, errno);
     return ret;
 }
 
@@ -116,7 +109,7 @@ int kept_each(const char *dir, const char *to, kept_choice meant, void *ctx, str
 {
     DIR *d = opendir(dir);
     const struct dirent *e;
-    int ret = d == NULL ? file_failed(err, "不能读取", dir) : 0;
+    int ret = d == NULL ? file_failed(err, "不能读取", dir, errno) : 0;
 
     while (ret == 0 && (e = readdir(d)) != NULL) {
         struct path a, b;
@@ -125,7 +118,7 @@ int kept_each(const char *dir, const char *to, kept_choice meant, void *ctx, str
             continue;
         (void)path_join(&a, dir, e->d_name);
         if (to == NULL)
-            ret = unlink(a.text) == 0 ? 0 : file_failed(err, "不能删除", a.text);
+            ret = unlink(a.text) == 0 ? 0 : file_failed(err, "不能删除", a.text, errno);
         else if (!file_same(a.text, path_join(&b, to, e->d_name)))
             ret = file_copy(a.text, b.text, err);
     }
@@ -146,12 +139,12 @@ static int copy_folder(const char *from, const char *to, struct err *err)
     int ret;
 
     if (stat(from, &s) != 0)
-        return file_failed(err, "不能读取", from);
+        return file_failed(err, "不能读取", from, errno);
     if (stat(to, &there) == 0 && there.st_mtim.tv_sec == s.st_mtim.tv_sec &&
         there.st_mtim.tv_nsec == s.st_mtim.tv_nsec)
         return 0;
     d = opendir(from);
-    ret = d == NULL ? file_failed(err, "不能读取", from) : folder_make(to, err);
+    ret = d == NULL ? file_failed(err, "不能读取", from, errno) : folder_make(to, err);
     while (ret == 0 && (e = readdir(d)) != NULL) {
         struct stat file;
         struct path a, b;
@@ -206,7 +199,7 @@ int copy_lock(const char *dir, bool to_write, int *ret_fd, struct err *err)
     int fd = open(path_join(&p, dir, "lock"), to_write ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
 
     if (fd < 0 && (to_write || errno != ENOENT))
-        return file_failed(err, "不能打开", p.text);
+        return file_failed(err, "不能打开", p.text, errno);
     if (fd >= 0 && !take_lock(fd, to_write ? LOCK_EX : LOCK_SH)) {
         (void)close(fd);
         return err_set(err, E_BUSY, "备份目录 %s 正由另一个 ztcd 使用", dir);

@@ -14,9 +14,6 @@ struct path {
 /* RET->text; empty, which no file is called, when there is no room for it. */
 const char *path_join(struct path *ret, const char *dir, const char *name);
 
-/* The sentence of a system call that failed: E_FULL, E_NOTFOUND or E_IO. */
-int file_failed(struct err *err, const char *what, const char *path);
-
 /* The same bytes, and both can be read. For small files. */
 bool file_same(const char *a, const char *b);
 

@@ -1,4 +1,5 @@
 /* A city put back from a copy: what lies in the home already stays, and what is served begins a new life. */
+#include "common/base/file.h"
 #include "common/ledger/store.h"
 #include "server/admin/admin.h"
 #include "server/admin/backup.h"
@@ -7,6 +8,7 @@
 #include "server/admin/home_ca.h"
 #include "server/store/city_recover.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -125,7 +127,7 @@ static int put_back(struct home *h, const char *from, bool is_dir, msec_t now, s
     if (ret == 0)
         ret = new_life(h, made.text, now, err);
     if (ret == 0 && rename(made.text, home_file(h, "city.db", &at)) != 0)
-        ret = file_failed(err, "不能改名", made.text);
+        ret = file_failed(err, "不能改名", made.text, errno);
     return ret;
 }
 
@@ -172,7 +174,7 @@ int backup_restore(struct home *h, const char *from, msec_t now, struct err *err
 {
     struct stat s;
     int lock = -1;
-    int ret = stat(from, &s) == 0 ? home_make_dir(h, err) : file_failed(err, "不能读取", from);
+    int ret = stat(from, &s) == 0 ? home_make_dir(h, err) : file_failed(err, "不能读取", from, errno);
 
     if (ret == 0)
         ret = home_lock(h, &lock, err);
