@@ -167,6 +167,7 @@ void computers_city_back(struct world *w, void *subject)
         return;
     }
     world_say(w, "city is back");
+    fault_revoke_opened(w);
     network_hold(w, writer_hold(w));
     check_promises(w);
 }

@@ -3,12 +3,16 @@
  *
  *   lost      nothing of it is taken any more: what was not answered stays on it
  *   retired   it hands in what it has, unjudged, and leaves
- *   account   what its owner did before he knew is kept aside; he goes on under the site's first one */
+ *   account   what its owner did before he knew is kept aside; he goes on under the site's first one
+ *
+ * A deed whose commit failed may have happened all the same, when the power fails next and the disk had got to it:
+ * the city that is back tells. */
 #include "tests/sim/world_internal.h"
 
 #include <string.h>
 
 #define DECIDE_EVERY 4000u
+#define ROW_MAX      (1u << 20)
 #define LEFT_OPEN    8u /* one act in so many is left for later */
 
 /* A deed of the operator: a transaction of its own, as the daemon makes it. */
@@ -68,16 +72,21 @@ static bool may_go(const struct world *w, const struct sim_replica *r)
            !r->copied;
 }
 
+static void is_gone(struct world *w, struct sim_replica *r, enum replica_state state)
+{
+    world_say(w, "replica %u is declared %s", r->no, state == REPLICA_LOST ? "lost" : "retired");
+    w->counts[state == REPLICA_LOST ? SIM_DECLARED_LOST : SIM_RETIRED]++;
+    r->gone = true;
+    w->restore.barred = true;
+}
+
 static void revoke(struct world *w, struct sim_replica *r, enum replica_state state)
 {
     struct revocation v = {r, state};
 
     if (!may_go(w, r) || operate(w, set_state, &v) != 0)
         return;
-    world_say(w, "replica %u is declared %s", r->no, state == REPLICA_LOST ? "lost" : "retired");
-    w->counts[state == REPLICA_LOST ? SIM_DECLARED_LOST : SIM_RETIRED]++;
-    r->gone = true;
-    w->restore.barred = true;
+    is_gone(w, r, state);
     end_sessions(w, &r->id, state == REPLICA_LOST ? E_REVOKED : E_CLOSED);
 }
 
@@ -106,16 +115,20 @@ static int switch_off(struct world *w, void *ctx, struct err *err)
     return city_act(w->city, &act, err);
 }
 
+static void is_off(struct world *w, unsigned site)
+{
+    world_say(w, "the second account of %u is switched off", sim_sites[site]);
+    w->counts[SIM_SWITCHED_OFF]++;
+    w->switched_off[site] = true;
+    w->restore.barred = true;
+}
+
 static void disable(struct world *w, struct sim_replica *r)
 {
     unsigned site = r->site == sim_sites[0] ? 0 : 1;
 
-    if (w->switched_off[site] || w->restore.backup != NULL || operate(w, switch_off, &w->second[site]) != 0)
-        return;
-    world_say(w, "the second account of %u is switched off", r->site);
-    w->counts[SIM_SWITCHED_OFF]++;
-    w->switched_off[site] = true;
-    w->restore.barred = true;
+    if (!w->switched_off[site] && w->restore.backup == NULL && operate(w, switch_off, &w->second[site]) == 0)
+        is_off(w, site);
 }
 
 /* ---- what is kept aside ---- */
@@ -182,6 +195,33 @@ static void decide(struct world *w, void *subject)
         w->counts[d.release ? SIM_RELEASED : SIM_DROPPED_ACT]++;
         tell_decided(w, &d.replica);
     }
+}
+
+static bool off_at_city(struct world *w, struct arena *a, unsigned site)
+{
+    struct row *row;
+
+    return store_row_get(city_store(w->city), a, catalogue_kind_named("user_account"), &w->second[site], &row, NULL) == 0 &&
+           row != NULL && row_int(row, "active") == 0;
+}
+
+void fault_revoke_opened(struct world *w)
+{
+    struct replica_row row;
+    struct arena a;
+
+    for (unsigned i = 0; i < w->n_replicas; i++) {
+        struct sim_replica *r = &w->replicas[i];
+
+        if (!r->gone && city_replica_get(w->city, &r->id, &row, NULL) == 0 && row.state != REPLICA_ACTIVE)
+            is_gone(w, r, row.state);
+    }
+    arena_init(&a, ROW_MAX);
+    for (unsigned site = 0; site < SIM_SITES; site++) {
+        if (!w->switched_off[site] && off_at_city(w, &a, site))
+            is_off(w, site);
+    }
+    arena_release(&a);
 }
 
 void fault_revoke_begin(struct world *w)

@@ -277,6 +277,7 @@ extern const struct faults fault_crashes, fault_network, fault_disks, fault_cloc
     fault_copies, fault_clones, fault_restores, fault_revocations;
 
 void fault_revoke_begin(struct world *w); /* the operator looks at what is kept aside */
+void fault_revoke_opened(struct world *w); /* the city is back: what of the operator's deeds it knows */
 void fault_skew_begin(struct world *w);
 void fault_skew_heal(struct world *w);
 int fault_skew_act(struct world *w, struct arena *a, struct err *err); /* of a city that is newer */
