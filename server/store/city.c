@@ -17,6 +17,14 @@ extern const char embed_0105_blob[], embed_0106_repair[], embed_0107_successor[]
 #define ACT_ARENA_MAX (64u << 20)
 #define HEAD_MAX      256u
 
+/* The place ?1 of a replica, and the same place of all that were made out of it since: a refusal that was kept aside
+ * then stands there as a copy, marked 2, and what becomes of the one becomes of the others. */
+#define WITH_COPIES                                                                                \
+    "WITH RECURSIVE line (no) AS (SELECT ?1 >> 40 UNION SELECT r.no FROM replica r JOIN line l"    \
+    " ON r.predecessor = l.no WHERE r.predecessor <> 0 AND r.base >= (?1 & 1099511627775)),"       \
+    " copy (pos) AS (SELECT (no << 40) + (?1 & 1099511627775) FROM line) "
+#define IS_COPY "pos IN (SELECT pos FROM copy) AND (pos = ?1 OR quarantined = 2)"
+
 static const char *const statements[CS_COUNT] = {
     [CS_REPLICA_BY_ID] = "SELECT no, id, site, k, state, serial, fingerprint, accepted_n, own_chain,"
                          " enrolled_at, seen_at, skew_ms, said_n, said_acked_n,"
@@ -66,11 +74,13 @@ static const char *const statements[CS_COUNT] = {
     [CS_TOKEN_COUNT] = "SELECT count(*) FROM token WHERE used_at IS NULL AND expires_at > ?1",
     [CS_KEPT_NEXT] = "SELECT pos, last_n, at_n, text, bytes FROM refusal"
                      " WHERE quarantined = 1 AND pos BETWEEN ?1 AND ?2 ORDER BY pos LIMIT 1",
-    [CS_PROCESSED_RELEASE] = "UPDATE processed SET seq = ?2 WHERE pos = ?1",
-    [CS_REFUSAL_GONE] = "DELETE FROM refusal WHERE pos = ?1",
-    [CS_REFUSED_GONE] = "DELETE FROM refused_record WHERE no = ?1 AND first_n = ?2",
-    [CS_REFUSAL_DROP] = "UPDATE refusal SET quarantined = 0, code = ?2, text = ?3 WHERE pos = ?1",
-    [CS_REFUSAL_AGAIN] = "INSERT OR IGNORE INTO refusal_again (pos) VALUES (?1)",
+    [CS_PROCESSED_RELEASE] = WITH_COPIES "UPDATE processed SET seq = ?2 WHERE pos IN (SELECT pos FROM copy)",
+    [CS_REFUSAL_GONE] = WITH_COPIES "DELETE FROM refusal WHERE " IS_COPY,
+    [CS_REFUSED_GONE] = WITH_COPIES
+        "DELETE FROM refused_record WHERE (no << 40) + first_n IN (SELECT pos FROM copy)",
+    [CS_REFUSAL_DROP] = WITH_COPIES "UPDATE refusal SET quarantined = 0, code = ?2, text = ?3 WHERE " IS_COPY,
+    [CS_REFUSAL_AGAIN] = WITH_COPIES
+        "INSERT OR IGNORE INTO refusal_again (pos) SELECT pos FROM refusal WHERE " IS_COPY,
     [CS_REFUSAL_TOLD] = "DELETE FROM refusal_again WHERE pos = ?1",
     [CS_SUCCESSOR_ADD] =
         "INSERT INTO replica (id, site, k, state, serial, fingerprint, accepted_n, own_chain,"

@@ -251,8 +251,7 @@ static int forget_refusal(struct city *c, int64_t pos, struct err *err)
     ret = sql_run(c->st[CS_REFUSAL_GONE], err);
     if (ret != 0)
         return ret;
-    sql_bind_int(c->st[CS_REFUSED_GONE], 1, c->replica.no);
-    sql_bind_int(c->st[CS_REFUSED_GONE], 2, (int64_t)POS_LOW(pos));
+    sql_bind_int(c->st[CS_REFUSED_GONE], 1, pos);
     return sql_run(c->st[CS_REFUSED_GONE], err);
 }
 
@@ -320,6 +319,10 @@ static int drop(struct city *c, struct arena *a, const struct kept *kept, struct
     int ret;
 
     (void)a;
+    sql_bind_int(c->st[CS_REFUSAL_AGAIN], 1, kept->pos); /* while its copies are marked */
+    ret = sql_run(c->st[CS_REFUSAL_AGAIN], err);
+    if (ret != 0)
+        return ret;
     buf_init(&text, 4096);
     buf_printf(&text, "市级没有核准：%.*s", (int)kept->text.len, (const char *)kept->text.p);
     sql_bind_int(st, 1, kept->pos);
@@ -328,10 +331,7 @@ static int drop(struct city *c, struct arena *a, const struct kept *kept, struct
     ret = text.ret != 0 ? err_set(err, text.ret, NULL) : sql_run(st, err);
     sql_done(st);
     buf_release(&text);
-    if (ret != 0)
-        return ret;
-    sql_bind_int(c->st[CS_REFUSAL_AGAIN], 1, kept->pos);
-    return sql_run(c->st[CS_REFUSAL_AGAIN], err);
+    return ret;
 }
 
 /* ---- both ---- */

@@ -1806,6 +1806,43 @@ static void test_city__successor_revoked(void **state)
     assert_int_equal(succeed(f, &next, &third, 0, 0, 6), E_REVOKED);
 }
 
+/* Acts kept aside of one that another was made out of: what is decided of them holds for its copies, and for no change
+ * of the other's own. */
+static void test_city__successor_of_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct computer next = {.id = {{0x71}}};
+    struct last_refusal l;
+    uint64_t first, n;
+    struct id id, other;
+
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->gy1.id, REPLICA_RETIRED, &f->err));
+    commit(f);
+    first = f->gy1.n + 1;
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &id)), E_QUARANTINE);
+    assert_int_equal(push(f, &f->gy1, opinion(f, &f->gy1, &other)), E_QUARANTINE);
+    begin(f);
+    MUST(f, city_replica_set_state(f->city, &f->gy1.id, REPLICA_ACTIVE, &f->err));
+    commit(f);
+    assert_int_equal(succeed(f, &f->gy1, &next, first + 1, 0, 4), 0);
+    assert_int_equal(refusals(f, &next).n, 2);
+    begin(f);
+    MUST(f, city_quarantine_release(f->city, &f->gy1.id, first, &n, &f->err));
+    commit(f);
+    l = refusals(f, &next);
+    assert_int_equal(l.n, 1);
+    assert_true(l.first_n == first + 1);
+    assert_int_equal(push(f, &next, edit(f, &next, &id, "keywords", value_str("三"), seq_of(f, GY))), 0);
+    begin(f);
+    MUST(f, city_quarantine_drop(f->city, &f->gy1.id, first + 1, &n, &f->err));
+    commit(f);
+    l = refusals(f, &next);
+    assert_int_equal(l.n, 1);
+    assert_string_equal(l.code, err_code(E_DENIED));
+    assert_whole(f);
+}
+
 /* Another's chain, another's id, another place, one that was revoked meanwhile: nothing is made. */
 static void test_city__successor_refused(void **state)
 {
@@ -2620,6 +2657,7 @@ int main(void)
         TEST(test_city__certificates),
         TEST(test_city__successor),
         TEST(test_city__successor_revoked),
+        TEST(test_city__successor_of_kept),
         TEST(test_city__successor_refused),
         TEST(test_city__successors_of_a_site),
         TEST(test_city__damaged_replica),
