@@ -1,4 +1,5 @@
-/* Disks that are full, or fail at the n-th of their next operations, once or for a while. */
+/* Disks that are full, or fail at the n-th of their next operations, once or for a while; none that is without power
+ * just now: what ends such a fault passes over a disk that is down. */
 #include "tests/sim/world_internal.h"
 
 /* What the fault did is counted when it is over. */
@@ -33,7 +34,8 @@ static void fill(struct world *w, struct disk *d)
     struct disk_fault f = {.ops = DISK_WRITE, .countdown = 1, .full = true, .lasting = true};
 
     (void)w;
-    disk_fault_set(d, &f);
+    if (!disk_is_down(d))
+        disk_fault_set(d, &f);
 }
 
 static void fail_at_nth(struct world *w, struct disk *d)
@@ -44,7 +46,8 @@ static void fail_at_nth(struct world *w, struct disk *d)
                            .countdown = 1 + (unsigned)world_roll(w, 30),
                            .lasting = world_roll(w, 2) == 0};
 
-    disk_fault_set(d, &f);
+    if (!disk_is_down(d))
+        disk_fault_set(d, &f);
 }
 
 static void city_full(struct world *w, struct sim_replica *r)
