@@ -233,7 +233,9 @@ static int rename_synced(const char *from, const char *to, struct err *err)
     return rename(from, to) == 0 ? sync_dir(to, err) : file_failed(err, "不能改名", from, errno);
 }
 
-int store_replace(const char *made, const char *path, struct err *err)
+/* Put the store MADE, one file and synced, in the place of the store PATH and its log, which need not be there. At every
+ * moment one or the other is there whole. */
+static int replace(const char *made, const char *path, struct err *err)
 {
     char log[SHIP_PATH_MAX];
     int ret = access(path, F_OK) == 0 ? fold(path, err) : 0;
@@ -249,7 +251,7 @@ int store_replace(const char *made, const char *path, struct err *err)
 /* The pages stand for themselves, the log only behind its own pages: it comes last. */
 static int put_in_place(struct store_ship *x, struct err *err)
 {
-    int ret = store_replace(x->paths[NEW], x->paths[TO], err);
+    int ret = replace(x->paths[NEW], x->paths[TO], err);
 
     return ret == 0 && x->out >= 0 ? rename_synced(x->paths[NEW_LOG], x->paths[TO_LOG], err) : ret;
 }

@@ -32,8 +32,4 @@ int store_ship_step(struct store_ship *x, bool *ret_moved, struct err *err);
 /* How often the whole store was copied. */
 unsigned store_ship_copies(const struct store_ship *x);
 
-/* Put the store MADE, one file and synced, in the place of the store PATH and its log, which need not be there. At
- * every moment one or the other is there whole. Errors as a step. */
-int store_replace(const char *made, const char *path, struct err *err);
-
 #endif
